@@ -13,6 +13,7 @@ inline constexpr uint64_t kMaxConfigBytes = 4ull << 20;        // config.json an
 inline constexpr uint64_t kMaxTokenizerBytes = 64ull << 20;    // tokenizer.json
 inline constexpr uint64_t kMaxPromptFileBytes = 256ull << 20;  // prompts, id lists, messages
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100ull << 20;
+inline constexpr uint64_t kMaxWeightIndexBytes = 32ull << 20;  // model.safetensors.index.json
 inline constexpr int64_t kMaxTensors = 100'000;  // in one file or one model
 inline constexpr int kMaxTensorRank = 8;
 inline constexpr int64_t kMaxShards = 10'000;

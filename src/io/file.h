@@ -1,5 +1,5 @@
-// The file seam. Everything read or written by fastkv goes through a FileSystem, so that a test can make
-// any single operation fail. Only regular files are opened; opening never blocks.
+// The file seam. Everything read or written by fastkv goes through a FileSystem, so that a test can
+// make any single operation fail. Only regular files are opened; opening never blocks.
 #ifndef FASTKV_IO_FILE_H_
 #define FASTKV_IO_FILE_H_
 

@@ -18,7 +18,8 @@ namespace fastkv {
 // Objects keep the order of the document; integers and floats stay apart.
 using Json = nlohmann::ordered_json;
 
-// Errors: kFormat with the byte offset (malformed, duplicate key, number out of range), kLimit (depth).
+// Errors: kFormat with the byte offset (malformed, duplicate key, number out of range), kLimit
+// (depth).
 Result<Json> ParseJson(std::string_view text);
 
 // Reads and parses; messages name the path.
