@@ -1,0 +1,14 @@
+// The files of data/, compiled into the program.
+#ifndef FASTKV_EVAL_EMBEDDED_TEXT_H_
+#define FASTKV_EVAL_EMBEDDED_TEXT_H_
+
+#include <string_view>
+
+namespace fastkv {
+
+extern const std::string_view kGrammarJson;       // data/grammar.json
+extern const std::string_view kSelectionPageCss;  // data/selection_page.css
+
+}  // namespace fastkv
+
+#endif  // FASTKV_EVAL_EMBEDDED_TEXT_H_
