@@ -67,13 +67,31 @@ build() {
   fi
 }
 
+# A test program that was built and is not registered would pass unseen.
+all_registered() {
+  local folder=$1 registered program ok=0
+  shift
+  registered=$(ctest --test-dir "$folder" -N "$@" | sed -n 's/^ *Test *#[0-9]*: //p')
+  while read -r program; do
+    if ! grep -qxF "$program" <<< "$registered"; then
+      echo "$program was built, and ctest does not run it"
+      ok=1
+    fi
+  done < <(ninja -C "$folder" -t targets all | sed -n 's/^\([a-z_0-9]*_test\): phony$/\1/p' |
+    while read -r name; do find "$folder" -type f -name "$name" -perm -u+x -printf '%f\n'; done)
+  return $ok
+}
+
 # run_ctest STAGE FOLDER build_seconds [ctest option...]
 run_ctest() {
   local stage=$1 folder=$2 build_seconds=$3 start=$SECONDS
   shift 3
   echo "== $stage: running the tests"
   rm -f "$folder/Testing/Temporary/LastTest.log"
-  # No closing line of ctest's own would be wrong, but the one at the end must be the last.
+  if ! all_registered "$folder" "$@"; then
+    row "$stage" 0 1 - - "$build_seconds" - "a test program that no test runs"
+    return
+  fi
   "${launcher[@]}" ctest --test-dir "$folder" -j "$jobs" --output-on-failure --no-tests=error "$@" 2>&1 |
     tee "$folder/ctest.log"
   local rc=${PIPESTATUS[0]} total bad log=$folder/Testing/Temporary/LastTest.log cases skipped
