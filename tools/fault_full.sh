@@ -10,7 +10,6 @@ cd "$(dirname "$0")/.."
 filter=${1:-'*Fault*:*Exhaustive*:*Hostile*:*Kill*'}
 command -v ccache > /dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-export LSAN_OPTIONS=suppressions=$PWD/tests/suppressions/lsan.txt:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export FASTKV_FULL_TESTS=1
