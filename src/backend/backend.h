@@ -46,6 +46,10 @@ struct BackendInfo {
   std::string name;         // "cpu", "cuda:0", "reference"
   std::string description;  // "AVX-512-BF16, 2 threads", "NVIDIA H100 80GB HBM3"
   int num_threads = 1;
+  // Prefill hands over blocks of about this much work, at most this many tokens: large enough for full
+  // speed, small enough to cancel soon and to keep activations small.
+  double block_flops = 6e10;
+  int64_t max_block_tokens = 1024;
 };
 
 // Operations only enqueue work; Synchronize() is the only wait, and reports what went wrong since

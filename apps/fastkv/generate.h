@@ -1,0 +1,44 @@
+// `fastkv generate`: a prompt in, an answer out, streamed as it is made.
+#ifndef FASTKV_APPS_GENERATE_H_
+#define FASTKV_APPS_GENERATE_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <istream>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "fastkv/model_flags.h"
+
+namespace fastkv {
+
+struct GenerateOptions {
+  ModelFlags model;
+  MethodFlags method;
+  std::optional<std::string> prompt;
+  std::vector<std::string> prompt_files;
+  bool chat = false;
+  std::string system;
+  int64_t max_new_tokens = 256;
+  std::optional<double> temperature;
+  std::optional<int64_t> top_k;
+  std::optional<double> top_p;
+  std::optional<double> min_p;
+  std::optional<double> repetition_penalty;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+void AddGenerateOptions(CLI::App& command, GenerateOptions& options);
+Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostream& out);
+
+}  // namespace fastkv
+
+#endif  // FASTKV_APPS_GENERATE_H_

@@ -1,0 +1,151 @@
+#include "fastkv/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "engine/session.h"
+#include "fastkv/interrupt.h"
+#include "fastkv/progress_bar.h"
+#include "io/json.h"
+
+namespace fastkv {
+namespace {
+
+Result<std::vector<int32_t>> ReadIds(const std::string& path) {
+  FASTKV_ASSIGN_OR_RETURN(const Json json,
+                          ReadJsonFile(RealFileSystem(), path, limits::kMaxPromptFileBytes));
+  if (!json.is_array()) {
+    return FormatError(path + ": expected a JSON array of token ids, got " + json.type_name());
+  }
+  std::vector<int32_t> ids;
+  ids.reserve(json.size());
+  for (const Json& item : json) {
+    if (!item.is_number_unsigned() || item.get<uint64_t>() > INT32_MAX) {
+      return FormatError(path + ": element " + std::to_string(ids.size()) +
+                         " is not a token id; expected an integer from 0 to 2147483647");
+    }
+    ids.push_back(static_cast<int32_t>(item.get<uint64_t>()));
+  }
+  return ids;
+}
+
+// Entries per KV head: one number where all heads agree, else an array.
+Json LengthsJson(const LayerKv& layer, int64_t num_kv_heads, int64_t tail_len) {
+  std::vector<int64_t> lengths;
+  for (int64_t head = 0; head < num_kv_heads; ++head) {
+    lengths.push_back(layer.FrozenLen(head) + tail_len);
+  }
+  const bool equal =
+      std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end();
+  return equal ? Json(lengths[0]) : Json(lengths);
+}
+
+Result<Json> LayersJson(const Engine& engine, const Session& session, bool positions) {
+  const PrefillPlan& plan = session.prefill_report().plan;
+  Json layers = Json::array();
+  for (int64_t i = 0; i < engine.config().num_layers; ++i) {
+    const LayerKv& kept = session.cache().layer(i);
+    Json layer;
+    layer["tokens_in"] = plan.layers[i].tokens_in;
+    layer["kv_len"] = LengthsJson(kept, engine.config().num_kv_heads, 0);
+    layer["kv_len_after_decode"] =
+        LengthsJson(kept, engine.config().num_kv_heads, session.cache().tail_len());
+    if (positions) {
+      Json heads = Json::array();
+      for (int64_t head = 0; head < engine.config().num_kv_heads; ++head) {
+        FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> of_head,
+                                kept.FrozenPositionsOf(engine.backend(), head));
+        heads.push_back(of_head);
+      }
+      layer["kept"] = std::move(heads);
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+void PrintText(const Json& report, std::ostream& out) {
+  out << fmt::format("prompt tokens   {}\n", report["prompt_tokens"].get<int64_t>());
+  out << "output ids     ";
+  for (const Json& id : report["output_ids"]) out << ' ' << id.get<int64_t>();
+  out << fmt::format("\nKV memory       {}\n", FormatBytes(report["kv_bytes"].get<int64_t>()));
+  out << fmt::format("prefill         {:.1f} ms\n", report["prefill_ms"].get<double>());
+  out << fmt::format("decode          {:.2f} ms per token\n",
+                     report["decode_ms_per_token"].get<double>());
+  out << "layer  tokens in  kept per KV head\n";
+  int64_t index = 0;
+  for (const Json& layer : report["layers"]) {
+    out << fmt::format("{:5}  {:9}  {}\n", index++, layer["tokens_in"].get<int64_t>(),
+                       DumpJson(layer["kv_len"]));
+  }
+}
+
+}  // namespace
+
+void AddInspectOptions(CLI::App& command, InspectOptions& options) {
+  AddModelFlags(command, options.model);
+  AddMethodFlags(command, options.method);
+  command.add_option("--ids", options.ids_file, "File with a JSON array of token ids")->required();
+  command.add_option("-n,--new-tokens", options.new_tokens, "Tokens to generate, greedily")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--block-tokens", options.block_tokens,
+                  "Prompt tokens worked on at a time [default: from the model's size]")
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag("--no-positions", options.no_positions, "Leave out the kept positions");
+  command.add_flag("--json", options.json, "Print one JSON object");
+}
+
+Status RunInspect(const InspectOptions& options, std::ostream& out) {
+  CancelFlag cancel;
+  const InterruptGuard interrupt(cancel);
+  FASTKV_ASSIGN_OR_RETURN(const MethodConfig method, MethodConfigOf(options.method));
+  FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadIds(options.ids_file));
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
+                          LoadEngine(options.model, /*quiet=*/false));
+  Session session(*engine);
+  PrefillBar bar("prefill", /*quiet=*/false);
+  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids,
+                                          .method = method,
+                                          .options = {.block_tokens = options.block_tokens,
+                                                      .score_prompt = method.name == "full",
+                                                      .cancel = &cancel},
+                                          .on_progress = [&](const PrefillProgress& progress) {
+                                            bar.Show(progress, static_cast<int64_t>(ids.size()));
+                                          }}));
+  bar.Clear();
+  FASTKV_ASSIGN_OR_RETURN(const std::vector<float> last_logits, session.LastLogits());
+  FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,
+                          session.Decode({.max_new_tokens = options.new_tokens,
+                                          .end_ids = engine->generation_config().end_ids,
+                                          .cancel = &cancel}));
+  if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
+
+  const PrefillReport& prefill = session.prefill_report();
+  Json report;
+  report["prompt_tokens"] = ids.size();
+  report["last_logits"] = last_logits;
+  report["output_ids"] = decode.output_ids;
+  report["mean_logprob_of_input"] =
+      prefill.mean_logprob.has_value() ? Json(*prefill.mean_logprob) : Json(nullptr);
+  FASTKV_ASSIGN_OR_RETURN(report["layers"], LayersJson(*engine, session, !options.no_positions));
+  report["propagated"] = prefill.propagated.has_value() ? Json(*prefill.propagated) : Json(nullptr);
+  report["kv_bytes"] = prefill.kv_bytes;
+  report["prefill_ms"] = prefill.prefill_ms;
+  report["decode_ms_per_token"] = decode.decode_ms_per_token;
+  report["method"] = method.name;
+  report["peak_bytes"] = prefill.peak_bytes;
+  if (options.json) {
+    out << DumpJson(report) << '\n';
+  } else {
+    PrintText(report, out);
+  }
+  return OkStatus();
+}
+
+}  // namespace fastkv

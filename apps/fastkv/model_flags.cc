@@ -1,0 +1,167 @@
+#include "fastkv/model_flags.h"
+
+#include <cstdlib>
+#include <vector>
+
+#include "fastkv/progress_bar.h"
+
+namespace fastkv {
+namespace {
+
+// Where published tools keep downloaded models, in their order of precedence.
+std::vector<std::string> HuggingFaceCacheFolders() {
+  std::vector<std::string> folders;
+  const auto add = [&](const char* variable, const char* below) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && *value != '\0') folders.push_back(value + std::string(below));
+  };
+  add("HF_HUB_CACHE", "");
+  add("HUGGINGFACE_HUB_CACHE", "");
+  add("HF_HOME", "/hub");
+  add("XDG_CACHE_HOME", "/huggingface/hub");
+  add("HOME", "/.cache/huggingface/hub");
+  return folders;
+}
+
+// The snapshot of `org/name` that refs/main points to in one cache folder, or nothing.
+std::optional<std::string> FindInCache(FileSystem& files, const std::string& cache,
+                                       const std::string& name) {
+  std::string folder = cache + "/models--" + name;
+  folder.replace(folder.rfind('/'), 1, "--");
+  const Result<std::string> revision = files.ReadFile(folder + "/refs/main", 4096);
+  if (!revision.ok()) return std::nullopt;
+  std::string text = *revision;
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  if (text.empty() || text.find('/') != std::string::npos) return std::nullopt;
+  return folder + "/snapshots/" + text;
+}
+
+Result<std::string> DefaultModelPath(FileSystem& files) {
+  const Result<std::string> program = files.RealPath("/proc/self/exe");
+  std::vector<std::string> places;
+  if (program.ok()) {
+    const std::string folder = program->substr(0, program->rfind('/'));
+    places.push_back(folder + "/../models/needle-16m");
+  }
+  places.push_back("models/needle-16m");
+  std::string looked_at;
+  for (const std::string& place : places) {
+    const Result<bool> there = files.IsDirectory(place);
+    if (there.ok() && *there) return place;
+    looked_at += (looked_at.empty() ? "" : ", ") + place;
+  }
+  return NotFoundError("no model given and the built-in one is not in " + looked_at +
+                       "; give a model folder with --model");
+}
+
+bool LooksLikeHubName(const std::string& model) {
+  const size_t slash = model.find('/');
+  return slash != std::string::npos && slash > 0 && slash + 1 < model.size() &&
+         model.find('/', slash + 1) == std::string::npos && model[0] != '.';
+}
+
+}  // namespace
+
+void AddModelFlags(CLI::App& command, ModelFlags& flags) {
+  command.add_option("-m,--model", flags.model,
+                     "Model folder, or org/name in the local Hugging Face cache "
+                     "[default: the built-in needle model]");
+  command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command
+      .add_option("-t,--threads", flags.num_threads, "CPU threads [default: one per physical core]")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--dtype", flags.dtype, "Arithmetic of the matrix products: auto, f32 or bf16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+}
+
+void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
+  std::string names;
+  for (const std::string& name : MethodNames()) names += (names.empty() ? "" : ", ") + name;
+  command.add_option("--method", flags.method, "Compression method: " + names)
+      ->capture_default_str();
+  command.add_option("--kv-rate", flags.kv_rate,
+                     "Share of the prompt's KV entries that is KEPT per layer and KV head "
+                     "[default: 0.1]");
+  command.add_option("--kv-tokens", flags.kv_tokens,
+                     "Entries kept per layer and KV head, instead of a share");
+  command.add_option("--compression-ratio", flags.compression_ratio,
+                     "Share of KV entries that is REMOVED; the same as --kv-rate 1-R");
+  command.add_option("--tsp-rate", flags.tsp_rate,
+                     "Share of the tokens that goes on after the TSP layer [default: 0.2]");
+  command.add_option("--tsp-tokens", flags.tsp_tokens,
+                     "Tokens that go on after the TSP layer, instead of a share");
+  command.add_option("--tsp-layer", flags.tsp_layer,
+                     "Layer (from 0) after which only selected tokens go on "
+                     "[default: half the layers less one]");
+  command.add_option("--window", flags.window, "Observation window in tokens")
+      ->capture_default_str();
+  command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
+  command.add_option("--pooling", flags.pooling, "Pooling: max or avg")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"max", "avg"}));
+}
+
+Result<MethodConfig> MethodConfigOf(const MethodFlags& flags) {
+  const int kv_flags = static_cast<int>(flags.kv_rate.has_value()) +
+                       static_cast<int>(flags.kv_tokens.has_value()) +
+                       static_cast<int>(flags.compression_ratio.has_value());
+  if (kv_flags > 1) {
+    return InvalidArgumentError(
+        "--kv-rate, --kv-tokens and --compression-ratio say the same thing; give one of them");
+  }
+  if (flags.tsp_rate.has_value() && flags.tsp_tokens.has_value()) {
+    return InvalidArgumentError("--tsp-rate and --tsp-tokens say the same thing; give one of them");
+  }
+  MethodConfig config;
+  config.name = flags.method;
+  if (flags.kv_rate.has_value()) config.kv = Budget::Rate(*flags.kv_rate);
+  if (flags.kv_tokens.has_value()) config.kv = Budget::Tokens(*flags.kv_tokens);
+  if (flags.compression_ratio.has_value()) {
+    config.kv = Budget::Rate(1 - *flags.compression_ratio);
+  }
+  if (flags.tsp_rate.has_value()) config.tsp = Budget::Rate(*flags.tsp_rate);
+  if (flags.tsp_tokens.has_value()) config.tsp = Budget::Tokens(*flags.tsp_tokens);
+  config.tsp_layer = flags.tsp_layer;
+  config.window = flags.window;
+  config.kernel = flags.kernel;
+  config.pooling = flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  return config;
+}
+
+Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model) {
+  if (model.empty()) return DefaultModelPath(files);
+  FASTKV_ASSIGN_OR_RETURN(const bool exists, files.Exists(model));
+  if (exists) return model;
+  if (!LooksLikeHubName(model)) {
+    return NotFoundError("no model at '" + model +
+                         "'; give a folder with config.json, *.safetensors and tokenizer.json");
+  }
+  std::string looked_at = model;
+  for (const std::string& cache : HuggingFaceCacheFolders()) {
+    const std::optional<std::string> snapshot = FindInCache(files, cache, model);
+    if (snapshot.has_value()) return *snapshot;
+    looked_at += ", " + cache;
+  }
+  return NotFoundError("no model '" + model + "' in " + looked_at +
+                       "; download it first, or give a folder");
+}
+
+Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) {
+  FileSystem& files = RealFileSystem();
+  EngineOptions options;
+  FASTKV_ASSIGN_OR_RETURN(options.model_path, ResolveModelPath(files, flags.model));
+  options.device = flags.device;
+  options.num_threads = flags.num_threads;
+  options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
+                         : flags.dtype == "bf16" ? ComputeType::kBF16
+                                                 : ComputeType::kAuto;
+  ProgressBar bar("loading", quiet);
+  return Engine::Load(files, options, [&](int64_t done, int64_t total) {
+    bar.Show(static_cast<double>(done) / static_cast<double>(total),
+             "layer " + std::to_string(done) + "/" + std::to_string(total));
+  });
+}
+
+}  // namespace fastkv

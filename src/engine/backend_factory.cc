@@ -1,0 +1,44 @@
+#include <charconv>
+#include <string>
+#include <string_view>
+
+#include "engine/engine.h"
+
+namespace fastkv {
+namespace {
+
+Result<std::unique_ptr<Backend>> CreateCpu(const EngineOptions& options) {
+  return CreateCpuBackend({.num_threads = options.num_threads,
+                           .compute_type = options.compute_type,
+                           .allocator = options.allocator});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> CreateBackend(const EngineOptions& options) {
+  const std::string_view device = options.device;
+  if (device == "cpu") return CreateCpu(options);
+  if (device == "reference") {
+    const DType type = options.compute_type == ComputeType::kBF16 ? DType::kBF16 : DType::kF32;
+    return CreateReferenceBackend({.activation = type, .kv = type}, options.allocator);
+  }
+  if (device == "auto") {
+    if (ListCudaDevices().empty()) return CreateCpu(options);
+    return CreateCudaBackend({.device_index = 0, .compute_type = options.compute_type});
+  }
+  if (device == "cuda") {
+    return CreateCudaBackend({.device_index = 0, .compute_type = options.compute_type});
+  }
+  if (device.starts_with("cuda:")) {
+    const std::string_view number = device.substr(5);
+    int index = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), index);
+    if (error == std::errc() && end == number.data() + number.size() && index >= 0) {
+      return CreateCudaBackend({.device_index = index, .compute_type = options.compute_type});
+    }
+  }
+  return InvalidArgumentError("--device is '" + options.device +
+                              "'; give auto, cpu, cuda or cuda:N");
+}
+
+}  // namespace fastkv

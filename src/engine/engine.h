@@ -1,0 +1,84 @@
+// A loaded model on a device, ready for sessions. Start here to use fastkv as a library:
+//
+//   auto engine = Engine::Load(RealFileSystem(), {.model_path = "models/needle-16m"}, nullptr);
+//   Session session(**engine);
+//   session.Prefill({.ids = ids, .method = {.name = "fastkv"}});
+//   session.Decode({.max_new_tokens = 64, ...});
+#ifndef FASTKV_ENGINE_ENGINE_H_
+#define FASTKV_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "io/file.h"
+#include "model/decoder_model.h"
+#include "model/generation_config.h"
+#include "text/tokenizer.h"
+
+namespace fastkv {
+
+struct EngineOptions {
+  std::string model_path;       // a Hugging Face folder
+  std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
+  int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
+  ComputeType compute_type = ComputeType::kAuto;
+  Allocator* allocator =
+      nullptr;                   // host memory; nullptr: SystemAllocator(); must outlive the engine
+  const Clock* clock = nullptr;  // nullptr: SystemClock(); must outlive the engine
+};
+
+// The back end that `options.device` names; auto takes the first CUDA device that works, else the
+// CPU. Errors: kInvalidArgument (unknown name), and those of the back ends.
+Result<std::unique_ptr<Backend>> CreateBackend(const EngineOptions& options);
+
+// Immutable after loading, but its back end serves one thread at a time: run one session's call at
+// a time.
+class Engine {
+ public:
+  // `on_layer(done, total)` reports loading and may be null. Errors: those of reading the folder,
+  // of the back end and of memory.
+  static Result<std::unique_ptr<Engine>> Load(
+      FileSystem& files, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
+  ~Engine();
+
+  Backend& backend() const { return *backend_; }
+  const DecoderModel& model() const { return *model_; }
+  const ModelConfig& config() const { return model_->config(); }
+  const GenerationConfig& generation_config() const;
+  const Clock& clock() const { return *clock_; }
+  const std::string& model_path() const { return model_path_; }
+  // Device memory that the weights take, from allocations; mapped weights count nothing.
+  int64_t weight_memory_bytes() const { return weight_memory_bytes_; }
+
+  // The folder's tokenizer. Errors: why it could not be loaded (a folder may lack one; prompts are
+  // then token ids).
+  Result<const Tokenizer*> tokenizer() const;
+
+  // kIo when a weight file was changed or truncated while in use: results since then cannot be
+  // trusted.
+  Status CheckWeightsIntact() const;
+
+ private:
+  struct Weights;
+  Engine();
+
+  std::string model_path_;
+  const Clock* clock_;
+  // Declared so that the model goes before the mappings and the back end that it points into.
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Weights> weights_;
+  std::unique_ptr<DecoderModel> model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  Status tokenizer_status_;
+  int64_t weight_memory_bytes_ = 0;
+};
+
+}  // namespace fastkv
+
+#endif  // FASTKV_ENGINE_ENGINE_H_

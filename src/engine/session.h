@@ -1,0 +1,100 @@
+// One conversation with a model: its cache, what prefill reported, and decoding. Text is not known
+// here; token ids go in and come out (text_stream.h turns them into text).
+#ifndef FASTKV_ENGINE_SESSION_H_
+#define FASTKV_ENGINE_SESSION_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/status.h"
+#include "engine/engine.h"
+#include "engine/prefill.h"
+#include "engine/sampler.h"
+#include "engine/token_decoder.h"
+#include "kv/kv_cache.h"
+#include "method/method_config.h"
+#include "method/prefill_plan.h"
+
+namespace fastkv {
+
+struct PrefillRequest {
+  std::span<const int32_t> ids;  // the prompt
+  MethodConfig method;
+  PrefillOptions options;
+  std::function<void(const PrefillProgress&)> on_progress;  // after every block; may be null
+};
+
+struct PrefillReport {
+  PrefillPlan plan;
+  std::optional<std::vector<int32_t>> propagated;  // as Prefill::propagated
+  std::optional<double> mean_logprob;              // as Prefill::mean_logprob
+  int64_t kv_bytes = 0;       // held by the cache after prefill, from allocations
+  int64_t full_kv_bytes = 0;  // what keeping everything would hold
+  int64_t peak_bytes = 0;  // high-water mark of device memory during prefill, without the weights
+  double prefill_ms = 0;
+};
+
+enum class FinishReason {
+  kEndToken,  // one of end_ids came; it is the last output id
+  kMaxNewTokens,
+  kContextFull,  // the model's positions are used up
+  kStoppedByCaller,
+  kCancelled,
+};
+
+struct DecodeRequest {
+  int64_t max_new_tokens = 0;
+  SamplingOptions sampling;
+  std::vector<int32_t> end_ids;
+  const CancelFlag* cancel = nullptr;
+  // Called with each new id as it is made; false ends decoding. May be null.
+  std::function<bool(int32_t id)> on_token;
+};
+
+struct DecodeReport {
+  std::vector<int32_t> output_ids;
+  FinishReason finish_reason = FinishReason::kMaxNewTokens;
+  double first_token_ms = 0;  // from the start of Decode to the first id
+  // Mean over the tokens after the first, each a step through the whole model; 0 where there were
+  // none.
+  double decode_ms_per_token = 0;
+};
+
+// Not thread-safe. The engine must outlive it.
+class Session {
+ public:
+  explicit Session(const Engine& engine) : engine_(engine) {}
+
+  // Starts anew with a prompt: earlier contents are dropped. Errors: those of CreateMethod and
+  // Prefill; the session is then empty. kNumeric where the output is not finite.
+  Status Prefill(const PrefillRequest& request);
+
+  // Generates behind what is there. REQUIRES: a successful Prefill, or an earlier Decode.
+  Result<DecodeReport> Decode(const DecodeRequest& request);
+
+  const PrefillReport& prefill_report() const { return report_; }
+  // Logits after the last token seen so far, as host floats [vocab_size]. Errors: kDevice.
+  Result<std::vector<float>> LastLogits() const;
+  // REQUIRES: a successful Prefill.
+  KvCache& cache() { return *cache_; }
+  const KvCache& cache() const { return *cache_; }
+
+ private:
+  ConstTensorView logits() const;
+
+  const Engine& engine_;
+  PrefillReport report_;
+  std::vector<int32_t> prompt_ids_;
+  std::unique_ptr<fastkv::Prefill> prefill_;
+  std::optional<KvCache> cache_;
+  std::optional<TokenDecoder> decoder_;  // made by the first step
+  bool decoded_ = false;
+};
+
+}  // namespace fastkv
+
+#endif  // FASTKV_ENGINE_SESSION_H_

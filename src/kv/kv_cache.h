@@ -1,0 +1,58 @@
+// One sequence's keys and values: per layer and KV head the entries that prefill kept, each with
+// its original position for life, and behind them the entries of later tokens. Which method chose
+// the kept ones is not known here. Read layer_kv.h first.
+#ifndef FASTKV_KV_KV_CACHE_H_
+#define FASTKV_KV_KV_CACHE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "kv/layer_kv.h"
+
+namespace fastkv {
+
+// Move-only; Fork() gives a second sequence. Not thread-safe. The back end must outlive it.
+class KvCache {
+ public:
+  KvCache(Backend& backend, const KvGeometry& geometry);
+  KvCache(KvCache&&) = default;
+  KvCache& operator=(KvCache&&) = default;
+
+  const KvGeometry& geometry() const { return geometry_; }
+  LayerKv& layer(int64_t i) { return layers_[i]; }
+  const LayerKv& layer(int64_t i) const { return layers_[i]; }
+
+  // The position that the next token gets; set after prefill, counted up by AppendToken.
+  int64_t next_position() const { return next_position_; }
+  void set_next_position(int64_t position) { next_position_ = position; }
+
+  // Makes room for `num_tokens` more tail entries in every layer and writes their positions
+  // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
+  // through LayerKv::TailSlots of every layer. Errors: kMemory; the cache is then as before.
+  Status AppendTokens(int64_t num_tokens);
+
+  // Takes the last `num_tokens` tail entries back. REQUIRES: num_tokens <= tail_len().
+  void RemoveLastTokens(int64_t num_tokens);
+
+  int64_t tail_len() const { return tail_len_; }
+
+  // A second sequence that shares the frozen part and owns a copy of the tail. Errors: kMemory.
+  Result<KvCache> Fork() const;
+
+  // Bytes of device memory held for keys, values and positions, from the allocations themselves. A
+  // frozen part that several sequences share counts in each.
+  int64_t bytes_held() const;
+
+ private:
+  Backend* backend_;
+  KvGeometry geometry_;
+  std::vector<LayerKv> layers_;
+  int64_t tail_len_ = 0;
+  int64_t next_position_ = 0;
+};
+
+}  // namespace fastkv
+
+#endif  // FASTKV_KV_KV_CACHE_H_

@@ -1,0 +1,144 @@
+#include "kv/kv_cache.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
+
+namespace fastkv {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr KvGeometry kGeometry = {
+    .num_layers = 2, .num_kv_heads = 2, .head_dim = 4, .dtype = DType::kF32};
+
+class KvCacheTest : public ::testing::Test {
+ protected:
+  KvCacheTest() : backend_(CreateReferenceBackend({})) {}
+
+  // Writes the entry's own number into every component of its key, and minus that into its value.
+  void FillTail(KvCache& cache, int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < kGeometry.num_layers; ++i) {
+      TensorView keys = cache.layer(i).TailKeys(begin, end);
+      TensorView values = cache.layer(i).TailValues(begin, end);
+      for (int64_t head = 0; head < 2; ++head) {
+        for (int64_t entry = begin; entry < end; ++entry) {
+          for (int64_t c = 0; c < 4; ++c) {
+            const auto at = head * keys.stride(0) + (entry - begin) * 4 + c;
+            keys.As<float>()[at] = static_cast<float>(1000 * head + entry);
+            values.As<float>()[at] = -static_cast<float>(1000 * head + entry);
+          }
+        }
+      }
+    }
+  }
+
+  void ExpectTail(const KvCache& cache, int64_t tail_len) {
+    const KvLayerView view = cache.layer(1).View(tail_len);
+    for (int64_t head = 0; head < 2; ++head) {
+      for (int64_t entry = 0; entry < tail_len; ++entry) {
+        const auto at = head * view.tail_keys.stride(0) + entry * 4;
+        ASSERT_EQ(view.tail_keys.As<float>()[at], static_cast<float>(1000 * head + entry));
+        ASSERT_EQ(view.tail_values.As<float>()[at], -static_cast<float>(1000 * head + entry));
+      }
+    }
+  }
+
+  Status Reserve(KvCache& cache, std::vector<int64_t> head_len) {
+    for (int64_t i = 0; i < kGeometry.num_layers; ++i) {
+      FASTKV_RETURN_IF_ERROR(cache.layer(i).ReserveFrozen(*backend_, head_len));
+    }
+    return OkStatus();
+  }
+
+  std::unique_ptr<Backend> backend_;
+};
+
+TEST_F(KvCacheTest, CountsTheBytesItHolds) {
+  KvCache cache(*backend_, kGeometry);
+  EXPECT_EQ(cache.bytes_held(), 0);
+  ASSERT_TRUE(Reserve(cache, {5, 3}).ok());
+  EXPECT_EQ(cache.bytes_held(), 2 * (5 + 3) * kGeometry.EntryBytes());
+  EXPECT_EQ(backend_->allocator().held_bytes(), cache.bytes_held());
+}
+
+TEST_F(KvCacheTest, HeadsMayHoldDifferentNumbersOfEntries) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {5, 0}).ok());
+  EXPECT_EQ(cache.layer(0).FrozenLen(0), 5);
+  EXPECT_EQ(cache.layer(0).FrozenLen(1), 0);
+  const KvLayerView view = cache.layer(0).View(0);
+  EXPECT_THAT(std::vector<int64_t>(view.head_begin.begin(), view.head_begin.end()),
+              ElementsAre(0, 5, 5));
+}
+
+TEST_F(KvCacheTest, TheTailGrowsWithoutLosingEntries) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {1, 1}).ok());
+  cache.set_next_position(100);
+  for (int64_t i = 0; i < 300; ++i) {
+    ASSERT_TRUE(cache.AppendTokens(1).ok());
+    FillTail(cache, i, i + 1);
+  }
+  EXPECT_EQ(cache.next_position(), 400);
+  ExpectTail(cache, 300);
+  const int32_t* positions = cache.layer(0).View(300).tail_positions;
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(positions[i], 100 + i);
+}
+
+TEST_F(KvCacheTest, TokensCanBeTakenBack) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {1, 1}).ok());
+  ASSERT_TRUE(cache.AppendTokens(5).ok());
+  FillTail(cache, 0, 5);
+  cache.RemoveLastTokens(3);
+  EXPECT_EQ(cache.tail_len(), 2);
+  EXPECT_EQ(cache.next_position(), 2);
+  ExpectTail(cache, 2);
+}
+
+TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {3, 3}).ok());
+  ASSERT_TRUE(cache.AppendTokens(2).ok());
+  FillTail(cache, 0, 2);
+  Result<KvCache> fork = cache.Fork();
+  ASSERT_TRUE(fork.ok());
+  EXPECT_EQ(fork->layer(0).View(2).frozen_keys.data(), cache.layer(0).View(2).frozen_keys.data());
+  EXPECT_NE(fork->layer(0).View(2).tail_keys.data(), cache.layer(0).View(2).tail_keys.data());
+  ExpectTail(*fork, 2);
+  ASSERT_TRUE(fork->AppendTokens(1).ok());
+  EXPECT_EQ(cache.tail_len(), 2);
+  EXPECT_EQ(fork->tail_len(), 3);
+}
+
+// Refuses after a set number of allocations.
+class FailingAllocator final : public Allocator {
+ public:
+  explicit FailingAllocator(int64_t allowed) : allowed_(allowed) {}
+  void* Allocate(size_t num_bytes) override {
+    return allowed_-- > 0 ? SystemAllocator().Allocate(num_bytes) : nullptr;
+  }
+  void Free(void* data, size_t num_bytes) override { SystemAllocator().Free(data, num_bytes); }
+
+ private:
+  int64_t allowed_;
+};
+
+TEST_F(KvCacheTest, AFailedAppendLeavesTheCacheAsItWas) {
+  for (int64_t allowed = 6; allowed < 12; ++allowed) {  // 6 allocations reserve the frozen parts
+    FailingAllocator allocator(allowed);
+    backend_ = CreateReferenceBackend({}, &allocator);
+    KvCache cache(*backend_, kGeometry);
+    ASSERT_TRUE(Reserve(cache, {1, 1}).ok());
+    const Status status = cache.AppendTokens(1);
+    EXPECT_EQ(status.code(), StatusCode::kMemory) << allowed;
+    EXPECT_EQ(cache.tail_len(), 0);
+    EXPECT_EQ(cache.next_position(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace fastkv

@@ -1,0 +1,145 @@
+#include "kv/layer_kv.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+
+namespace fastkv {
+namespace {
+
+// Tails grow by doubling from here, so that a long answer costs few copies.
+constexpr int64_t kTailStepTokens = 64;
+
+}  // namespace
+
+Status LayerKv::ReserveFrozen(Backend& backend, std::span<const int64_t> head_len) {
+  FASTKV_CHECK_EQ(head_len.size(), geometry_.num_kv_heads);
+  frozen_.reset();
+  auto frozen = std::make_shared<FrozenKv>();
+  frozen->head_begin.push_back(0);
+  for (int64_t len : head_len) frozen->head_begin.push_back(frozen->head_begin.back() + len);
+  const int64_t vector_bytes = geometry_.head_dim * DTypeBytes(geometry_.dtype);
+  const int64_t num_entries = frozen->num_entries();
+  FASTKV_ASSIGN_OR_RETURN(frozen->keys, backend.Allocate(num_entries * vector_bytes, "kept keys"));
+  FASTKV_ASSIGN_OR_RETURN(frozen->values,
+                          backend.Allocate(num_entries * vector_bytes, "kept values"));
+  FASTKV_ASSIGN_OR_RETURN(frozen->positions,
+                          backend.Allocate(num_entries * 4, "positions of kept entries"));
+  frozen_ = std::move(frozen);
+  return OkStatus();
+}
+
+TensorView LayerKv::FrozenKeys() {
+  return frozen_->keys.View(geometry_.dtype,
+                            {geometry_.num_kv_heads, FrozenLen(0), geometry_.head_dim});
+}
+
+TensorView LayerKv::FrozenValues() {
+  return frozen_->values.View(geometry_.dtype,
+                              {geometry_.num_kv_heads, FrozenLen(0), geometry_.head_dim});
+}
+
+TensorView LayerKv::FrozenPositions() {
+  return frozen_->positions.View(DType::kI32, {geometry_.num_kv_heads, FrozenLen(0)});
+}
+
+int64_t LayerKv::FrozenLen(int64_t kv_head) const {
+  if (frozen_ == nullptr) return 0;
+  return frozen_->head_begin[kv_head + 1] - frozen_->head_begin[kv_head];
+}
+
+Result<std::vector<int32_t>> LayerKv::FrozenPositionsOf(Backend& backend, int64_t kv_head) const {
+  std::vector<int32_t> positions(FrozenLen(kv_head));
+  if (positions.empty()) return positions;
+  const auto* device = static_cast<const int32_t*>(frozen_->positions.data());
+  FASTKV_RETURN_IF_ERROR(backend.CopyToHost(positions.data(), device + frozen_->head_begin[kv_head],
+                                            static_cast<int64_t>(positions.size()) * 4));
+  return positions;
+}
+
+Status LayerKv::ReserveTail(Backend& backend, int64_t tail_len, int64_t capacity) {
+  if (capacity <= tail_capacity_) return OkStatus();
+  const int64_t wanted = RoundUp(std::max(capacity, 2 * tail_capacity_), kTailStepTokens);
+  LayerKv grown(geometry_);
+  const int64_t bytes =
+      geometry_.num_kv_heads * wanted * geometry_.head_dim * DTypeBytes(geometry_.dtype);
+  FASTKV_ASSIGN_OR_RETURN(grown.tail_keys_, backend.Allocate(bytes, "keys of new tokens"));
+  FASTKV_ASSIGN_OR_RETURN(grown.tail_values_, backend.Allocate(bytes, "values of new tokens"));
+  FASTKV_ASSIGN_OR_RETURN(grown.tail_positions_,
+                          backend.Allocate(wanted * 4, "positions of new tokens"));
+  grown.tail_capacity_ = wanted;
+  if (tail_len > 0) {
+    for (int64_t head = 0; head < geometry_.num_kv_heads; ++head) {
+      const auto copy_head = [&](TensorView to, TensorView from) {
+        backend.Copy(to.Slice(0, head, head + 1).data(), from.Slice(0, head, head + 1).data(),
+                     tail_len * geometry_.head_dim * DTypeBytes(geometry_.dtype));
+      };
+      copy_head(grown.TailKeys(0, tail_len), TailKeys(0, tail_len));
+      copy_head(grown.TailValues(0, tail_len), TailValues(0, tail_len));
+    }
+    backend.Copy(grown.tail_positions_.data(), tail_positions_.data(), tail_len * 4);
+  }
+  tail_keys_ = std::move(grown.tail_keys_);
+  tail_values_ = std::move(grown.tail_values_);
+  tail_positions_ = std::move(grown.tail_positions_);
+  tail_capacity_ = wanted;
+  return OkStatus();
+}
+
+TensorView LayerKv::TailView(const Buffer& buffer, int64_t begin, int64_t end) const {
+  return buffer.View(geometry_.dtype, {geometry_.num_kv_heads, tail_capacity_, geometry_.head_dim})
+      .Slice(1, begin, end);
+}
+
+TensorView LayerKv::TailKeys(int64_t begin, int64_t end) {
+  return TailView(tail_keys_, begin, end);
+}
+
+TensorView LayerKv::TailValues(int64_t begin, int64_t end) {
+  return TailView(tail_values_, begin, end);
+}
+
+TensorView LayerKv::TailPositions(int64_t begin, int64_t end) {
+  return tail_positions_.View(DType::kI32, {tail_capacity_}).Slice(0, begin, end);
+}
+
+KvLayerView LayerKv::View(int64_t tail_len) const {
+  FASTKV_CHECK(frozen_ != nullptr);
+  KvLayerView view;
+  view.frozen_keys =
+      frozen_->keys.View(geometry_.dtype, {frozen_->num_entries(), geometry_.head_dim});
+  view.frozen_values =
+      frozen_->values.View(geometry_.dtype, {frozen_->num_entries(), geometry_.head_dim});
+  view.head_begin = frozen_->head_begin;
+  view.frozen_positions = static_cast<const int32_t*>(frozen_->positions.data());
+  if (tail_len > 0) {
+    view.tail_keys = TailView(tail_keys_, 0, tail_len);
+    view.tail_values = TailView(tail_values_, 0, tail_len);
+    view.tail_positions = static_cast<const int32_t*>(tail_positions_.data());
+  }
+  return view;
+}
+
+Result<LayerKv> LayerKv::Fork(Backend& backend, int64_t tail_len) const {
+  LayerKv fork(geometry_);
+  fork.frozen_ = frozen_;
+  if (tail_len == 0) return fork;
+  FASTKV_RETURN_IF_ERROR(fork.ReserveTail(backend, 0, tail_capacity_));
+  backend.Copy(fork.tail_keys_.data(), tail_keys_.data(), tail_keys_.num_bytes());
+  backend.Copy(fork.tail_values_.data(), tail_values_.data(), tail_values_.num_bytes());
+  backend.Copy(fork.tail_positions_.data(), tail_positions_.data(), tail_positions_.num_bytes());
+  return fork;
+}
+
+int64_t LayerKv::bytes_held() const {
+  int64_t bytes = tail_keys_.num_bytes() + tail_values_.num_bytes() + tail_positions_.num_bytes();
+  if (frozen_ != nullptr) {
+    bytes +=
+        frozen_->keys.num_bytes() + frozen_->values.num_bytes() + frozen_->positions.num_bytes();
+  }
+  return bytes;
+}
+
+}  // namespace fastkv

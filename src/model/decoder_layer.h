@@ -1,0 +1,80 @@
+// One decoder layer over a block of tokens: the same forward serves prefill, decoding and later
+// turns. What differs between them, where keys and values go and what the queries attend to, is
+// passed in.
+#ifndef FASTKV_MODEL_DECODER_LAYER_H_
+#define FASTKV_MODEL_DECODER_LAYER_H_
+
+#include <cstdint>
+#include <functional>
+
+#include "backend/backend.h"
+#include "base/cancel.h"
+#include "base/status.h"
+#include "model/decoder_model.h"
+#include "tensor/buffer.h"
+
+namespace fastkv {
+
+// Scratch for blocks of up to max_tokens tokens; reused from layer to layer.
+class DecoderWorkspace {
+ public:
+  // Errors: kMemory.
+  static Result<DecoderWorkspace> Allocate(Backend& backend, const ModelConfig& config,
+                                           int64_t max_tokens);
+  // What Allocate takes.
+  static int64_t NumBytes(const ComputeTypes& types, const ModelConfig& config, int64_t max_tokens);
+
+  int64_t max_tokens() const { return max_tokens_; }
+
+  // Views for a block of num_tokens rows; all in the activation type.
+  TensorView Normed(int64_t num_tokens) const;  // [num_tokens, hidden_size]
+  TensorView Qkv(
+      int64_t num_tokens) const;  // [num_tokens, (num_q_heads + 2 num_kv_heads) head_dim]
+  TensorView KeysValues(
+      int64_t num_tokens) const;  // [num_tokens, 2 num_kv_heads head_dim], in Qkv's memory
+  TensorView Queries(int64_t num_tokens) const;    // [num_tokens, num_q_heads, head_dim]
+  TensorView Attention(int64_t num_tokens) const;  // [num_tokens, num_q_heads head_dim]
+  TensorView GateUp(int64_t num_tokens) const;     // [num_tokens, 2 intermediate_size]
+  TensorView Mlp(int64_t num_tokens) const;        // [num_tokens, intermediate_size]
+
+ private:
+  ModelConfig config_;
+  DType activation_ = DType::kF32;
+  int64_t max_tokens_ = 0;
+  Buffer normed_;
+  Buffer qkv_;
+  Buffer queries_;
+  Buffer attention_;
+  Buffer gate_up_;
+  Buffer mlp_;
+};
+
+struct LayerBlock {
+  int64_t layer = 0;
+  TensorView hidden;        // [num_tokens, hidden_size], f32; read and overwritten
+  ConstTensorView cos_sin;  // [num_tokens, head_dim], f32
+  TensorView keys;          // [num_kv_heads, num_tokens, head_dim], kv: where this block's keys go
+  TensorView values;        // as keys
+};
+
+// Enqueues the attention of `q` [num_tokens, num_q_heads, head_dim] into `out`
+// [num_tokens, num_q_heads * head_dim]; called once this block's keys and values are stored.
+using AttendFunction = std::function<void(ConstTensorView q, TensorView out)>;
+
+// Errors: kCancelled, looked at between operations; `cancel` may be null.
+Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
+                       const DecoderWorkspace& workspace, const LayerBlock& block,
+                       const AttendFunction& attend, const CancelFlag* cancel);
+
+// Stores keys and values of the last layer for tokens whose output nobody needs. block.hidden is
+// read only. REQUIRES: block.layer is the last layer.
+void StoreLastLayerKeysValues(Backend& backend, const DecoderModel& model,
+                              const DecoderWorkspace& workspace, const LayerBlock& block);
+
+// logits [num_tokens, vocab_size], f32, from the last layer's output.
+void RunHead(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+             ConstTensorView hidden, TensorView logits);
+
+}  // namespace fastkv
+
+#endif  // FASTKV_MODEL_DECODER_LAYER_H_
