@@ -29,7 +29,6 @@ libspdlog-dev      | hdr:spdlog/spdlog.h                        | logging'
 test_needs='
 libgtest-dev       | hdr:gtest/gtest.h                          | tests
 libgmock-dev       | hdr:gmock/gmock.h                          | tests
-libbenchmark-dev   | hdr:benchmark/benchmark.h                  | operation benchmarks
 clang-19           | cmd:clang++-19                             | fuzzing
 libclang-rt-19-dev | file:/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-*.a | fuzzing
 python3            | cmd:python3                                | tests of the tree and of the command line
