@@ -1,0 +1,69 @@
+#include "backend/reference/reference_backend.h"
+
+#include <cstring>
+
+#include "backend/reference/elements.h"
+
+namespace fastkv {
+
+std::unique_ptr<Backend> CreateReferenceBackend(ComputeTypes types, Allocator* allocator) {
+  return std::make_unique<reference::ReferenceBackend>(
+      types, allocator != nullptr ? *allocator : SystemAllocator());
+}
+
+namespace reference {
+namespace {
+
+bool IsComputeType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
+
+}  // namespace
+
+ReferenceBackend::ReferenceBackend(ComputeTypes types, Allocator& allocator)
+    : types_(types), allocator_(allocator) {
+  FASTKV_CHECK(IsComputeType(types.activation));
+  FASTKV_CHECK(IsComputeType(types.kv));
+  info_.name = "reference";
+  info_.description = "plain loops in double precision, activations ";
+  info_.description += DTypeName(types.activation);
+  info_.description += ", keys and values ";
+  info_.description += DTypeName(types.kv);
+}
+
+Status ReferenceBackend::CopyToDevice(void* device, const void* host, int64_t num_bytes) {
+  Copy(device, host, num_bytes);
+  return OkStatus();
+}
+
+Status ReferenceBackend::CopyToHost(void* host, const void* device, int64_t num_bytes) {
+  Copy(host, device, num_bytes);
+  return OkStatus();
+}
+
+void ReferenceBackend::Copy(void* to, const void* from, int64_t num_bytes) {
+  if (num_bytes > 0) std::memcpy(to, from, static_cast<size_t>(num_bytes));
+}
+
+Result<std::unique_ptr<PackedWeight>> ReferenceBackend::PackWeight(
+    std::span<const ConstTensorView> parts) {
+  FASTKV_CHECK(!parts.empty());
+  const int64_t in_features = parts[0].dim(1);
+  int64_t out_features = 0;
+  for (const ConstTensorView& part : parts) {
+    FASTKV_CHECK_EQ(part.dim(1), in_features);
+    out_features += part.dim(0);
+  }
+  FASTKV_ASSIGN_OR_RETURN(
+      Buffer values,
+      Allocate(out_features * in_features * int64_t{sizeof(float)}, "packed weight"));
+  auto* to = static_cast<float*>(values.data());
+  for (const ConstTensorView& part : parts) {
+    for (int64_t i = 0; i < part.dim(0); ++i) {
+      for (double value : LoadRow(part, i)) *to++ = static_cast<float>(value);
+    }
+  }
+  return std::unique_ptr<PackedWeight>(
+      std::make_unique<ReferenceWeight>(out_features, in_features, std::move(values)));
+}
+
+}  // namespace reference
+}  // namespace fastkv

@@ -1,0 +1,123 @@
+// Scores to indices, and indices to gathered rows.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "backend/reference/elements.h"
+#include "backend/reference/reference_backend.h"
+
+namespace fastkv::reference {
+namespace {
+
+double Pool(const std::vector<double>& row, int64_t center, int64_t kernel, PoolingKind kind) {
+  const auto num_columns = static_cast<int64_t>(row.size());
+  const int64_t begin = std::max<int64_t>(0, center - kernel / 2);
+  const int64_t end = std::min(num_columns, center + kernel / 2 + 1);
+  if (kind == PoolingKind::kMax) return *std::max_element(row.begin() + begin, row.begin() + end);
+  return std::accumulate(row.begin() + begin, row.begin() + end, 0.0) / static_cast<double>(kernel);
+}
+
+// Copies the row at `from` to the row at `to`, whatever the type.
+void CopyRow(const ConstTensorView& from_view, int64_t from, const TensorView& to_view,
+             int64_t to) {
+  FASTKV_CHECK(from_view.dtype() == to_view.dtype());
+  FASTKV_CHECK_EQ(from_view.dim(from_view.rank() - 1), to_view.dim(to_view.rank() - 1));
+  const int64_t element_bytes = DTypeBytes(from_view.dtype());
+  std::memcpy(static_cast<char*>(to_view.data()) + to * element_bytes,
+              static_cast<const char*>(from_view.data()) + from * element_bytes,
+              static_cast<size_t>(from_view.dim(from_view.rank() - 1) * element_bytes));
+}
+
+}  // namespace
+
+void ReferenceBackend::PoolScores(const PoolScoresParams& params) {
+  FASTKV_CHECK_EQ(params.kernel % 2, 1);
+  FASTKV_CHECK(params.scores.dtype() == DType::kF32);
+  FASTKV_CHECK(params.out.dtype() == DType::kF32);
+  for (int64_t i = 0; i < params.scores.dim(0); ++i) {
+    const std::vector<double> row = LoadRow(params.scores, i);
+    std::vector<double> out(row.size());
+    for (size_t j = 0; j < row.size(); ++j) {
+      out[j] = Pool(row, static_cast<int64_t>(j), params.kernel, params.kind);
+    }
+    StoreRow(params.out, out, i);
+  }
+}
+
+void ReferenceBackend::ReduceRows(const ReduceRowsParams& params) {
+  FASTKV_CHECK(params.scores.dtype() == DType::kF32);
+  FASTKV_CHECK(params.out.dtype() == DType::kF32);
+  const int64_t num_groups = params.out.dim(0);
+  if (num_groups == 0) return;
+  FASTKV_CHECK_EQ(params.scores.dim(0) % num_groups, 0);
+  const int64_t size = params.scores.dim(0) / num_groups;
+  for (int64_t g = 0; g < num_groups; ++g) {
+    std::vector<double> out = LoadRow(params.scores, g * size);
+    for (int64_t i = g * size + 1; i < (g + 1) * size; ++i) {
+      const std::vector<double> row = LoadRow(params.scores, i);
+      for (size_t j = 0; j < row.size(); ++j) {
+        out[j] = params.kind == ReductionKind::kMax ? std::max(out[j], row[j]) : out[j] + row[j];
+      }
+    }
+    if (params.kind == ReductionKind::kMean) {
+      for (double& value : out) value /= static_cast<double>(size);
+    }
+    StoreRow(params.out, out, g);
+  }
+}
+
+void ReferenceBackend::SelectTopK(const SelectTopKParams& params) {
+  const int64_t num_columns = params.scores.dim(1);
+  FASTKV_CHECK(params.scores.dtype() == DType::kF32);
+  FASTKV_CHECK(params.out.dtype() == DType::kI32);
+  FASTKV_CHECK_LE(0, params.count);
+  FASTKV_CHECK_LE(params.count, num_columns);
+  FASTKV_CHECK_EQ(params.out.dim(1), params.count + params.tail);
+  for (int64_t i = 0; i < params.scores.dim(0); ++i) {
+    const std::vector<double> row = LoadRow(params.scores, i);
+    std::vector<int32_t> order(num_columns);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+      if (std::isnan(row[a]) || std::isnan(row[b])) return !std::isnan(row[a]);
+      return row[a] > row[b];
+    });
+    std::sort(order.begin(), order.begin() + params.count);
+    auto* out = params.out.As<int32_t>() + RowOffset(params.out, i);
+    std::copy_n(order.begin(), params.count, out);
+    std::iota(out + params.count, out + params.count + params.tail,
+              static_cast<int32_t>(num_columns));
+  }
+}
+
+void ReferenceBackend::GatherRows(const GatherRowsParams& params) {
+  for (int64_t i = 0; i < params.out.dim(0); ++i) {
+    const int64_t source = params.indices[i];
+    FASTKV_CHECK_LE(0, source);
+    FASTKV_CHECK_LT(source, params.x.dim(0));
+    CopyRow(params.x, RowOffset(params.x, source), params.out, RowOffset(params.out, i));
+  }
+}
+
+void ReferenceBackend::GatherKv(const GatherKvParams& params) {
+  FASTKV_CHECK(params.indices.dtype() == DType::kI32);
+  FASTKV_CHECK(params.out_positions.dtype() == DType::kI32);
+  const int64_t num_selected = params.indices.dim(1);
+  for (int64_t a = 0; a < params.keys.dim(0); ++a) {
+    const int32_t* indices = params.indices.As<int32_t>() + RowOffset(params.indices, a);
+    auto* positions = params.out_positions.As<int32_t>() + RowOffset(params.out_positions, a);
+    for (int64_t i = 0; i < num_selected; ++i) {
+      const int64_t source = indices[i];
+      FASTKV_CHECK_LE(0, source);
+      FASTKV_CHECK_LT(source, params.keys.dim(1));
+      CopyRow(params.keys, RowOffset(params.keys, a, source), params.out_keys,
+              RowOffset(params.out_keys, a, i));
+      CopyRow(params.values, RowOffset(params.values, a, source), params.out_values,
+              RowOffset(params.out_values, a, i));
+      positions[i] = params.positions[source];
+    }
+  }
+}
+
+}  // namespace fastkv::reference

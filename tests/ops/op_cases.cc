@@ -1,0 +1,32 @@
+#include "tests/ops/op_cases.h"
+
+#include "tests/ops/case_groups.h"
+
+namespace fastkv::op_cases {
+
+std::vector<OpCase> ParityCases() {
+  std::vector<OpCase> cases;
+  AddMatMulCases(cases);
+  AddRowCases(cases);
+  AddRopeCases(cases);
+  AddPrefillAttentionCases(cases);
+  AddCachedAttentionCases(cases);
+  AddSelectionCases(cases);
+  AddGatherCases(cases);
+  return cases;
+}
+
+std::vector<OpCase> BenchCases(int64_t num_tokens, int64_t kv_len) {
+  const BenchSizes sizes{.num_tokens = num_tokens, .kv_len = kv_len};
+  std::vector<OpCase> cases;
+  AddMatMulBenchCases(sizes, cases);
+  AddRowBenchCases(sizes, cases);
+  AddRopeBenchCases(sizes, cases);
+  AddPrefillAttentionBenchCases(sizes, cases);
+  AddCachedAttentionBenchCases(sizes, cases);
+  AddSelectionBenchCases(sizes, cases);
+  AddGatherBenchCases(sizes, cases);
+  return cases;
+}
+
+}  // namespace fastkv::op_cases
