@@ -72,6 +72,13 @@ std::string HumanPercent(double share) {
   return fmt::format("{:.{}f} %", percent, is_small ? 1 : 0);
 }
 
+std::string HumanChange(double before, double after, std::string_view better,
+                        std::string_view worse) {
+  if (before <= 0 || after <= 0) return {};
+  return after <= before ? fmt::format("{} {}", HumanTimes(before / after), better)
+                         : fmt::format("{} {}", HumanTimes(after / before), worse);
+}
+
 std::string EscapeHtml(std::string_view text) {
   std::string escaped;
   escaped.reserve(text.size());

@@ -30,14 +30,15 @@ std::string Tiles(const MethodComparison& comparison) {
   const ComparedMethod& method = comparison.method;
   const size_t num_questions = comparison.questions.size();
   std::string html = "<dl class=\"tiles\">\n";
+  html += Tile("First token",
+               HumanChange(full.first_token_ms, method.first_token_ms, "sooner", "later"),
+               fmt::format("{} instead of {}", HumanDuration(method.first_token_ms),
+                           HumanDuration(full.first_token_ms)));
   html +=
-      Tile("First token", HumanTimes(Ratio(full.first_token_ms, method.first_token_ms)) + " sooner",
-           fmt::format("{} instead of {}", HumanDuration(method.first_token_ms),
-                       HumanDuration(full.first_token_ms)));
-  html += Tile("Each further token",
-               HumanTimes(Ratio(full.decode_ms_per_token, method.decode_ms_per_token)) + " faster",
-               fmt::format("{} instead of {}", HumanDuration(method.decode_ms_per_token),
-                           HumanDuration(full.decode_ms_per_token)));
+      Tile("Each further token",
+           HumanChange(full.decode_ms_per_token, method.decode_ms_per_token, "faster", "slower"),
+           fmt::format("{} instead of {}", HumanDuration(method.decode_ms_per_token),
+                       HumanDuration(full.decode_ms_per_token)));
   html += Tile(
       "KV memory",
       HumanPercent(Ratio(static_cast<double>(method.kv_bytes), static_cast<double>(full.kv_bytes))),
@@ -103,15 +104,14 @@ std::string Results(const MethodComparison& comparison) {
       EscapeHtml(full.name), EscapeHtml(method.name));
   html += ResultRow("Time to first token", HumanDuration(full.first_token_ms),
                     HumanDuration(method.first_token_ms),
-                    HumanTimes(Ratio(full.first_token_ms, method.first_token_ms)) + " faster");
+                    HumanChange(full.first_token_ms, method.first_token_ms, "faster", "slower"));
   html += ResultRow(
       "Decoding, per token", HumanDuration(full.decode_ms_per_token),
       HumanDuration(method.decode_ms_per_token),
-      HumanTimes(Ratio(full.decode_ms_per_token, method.decode_ms_per_token)) + " faster");
-  html += ResultRow(
-      "KV memory held", HumanBytes(full.kv_bytes), HumanBytes(method.kv_bytes),
-      HumanTimes(Ratio(static_cast<double>(full.kv_bytes), static_cast<double>(method.kv_bytes))) +
-          " smaller");
+      HumanChange(full.decode_ms_per_token, method.decode_ms_per_token, "faster", "slower"));
+  html += ResultRow("KV memory held", HumanBytes(full.kv_bytes), HumanBytes(method.kv_bytes),
+                    HumanChange(static_cast<double>(full.kv_bytes),
+                                static_cast<double>(method.kv_bytes), "smaller", "larger"));
   html += ResultRow("Right answers", fmt::format("{} of {}", full.NumRight(), num_questions),
                     fmt::format("{} of {}", method.NumRight(), num_questions), "");
   return html +

@@ -206,6 +206,12 @@ TEST(HumanFormat, WritesNumbersAsPeopleReadThem) {
   EXPECT_EQ(HumanPercent(0.004), "0.4 %");
 }
 
+TEST(HumanFormat, SaysWhetherAChangeIsGood) {
+  EXPECT_EQ(HumanChange(12, 4, "faster", "slower"), "3.0× faster");
+  EXPECT_EQ(HumanChange(4, 12, "faster", "slower"), "3.0× slower");
+  EXPECT_EQ(HumanChange(0, 12, "faster", "slower"), "");
+}
+
 TEST(HumanFormat, EscapesForHtml) {
   EXPECT_EQ(EscapeHtml("<a href=\"x\">'&"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
   EXPECT_EQ(EscapeHtml("é€😀\n\t"), "é€😀\n\t");
