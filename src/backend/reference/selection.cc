@@ -19,6 +19,15 @@ double Pool(const std::vector<double>& row, int64_t center, int64_t kernel, Pool
   return std::accumulate(row.begin() + begin, row.begin() + end, 0.0) / static_cast<double>(kernel);
 }
 
+// Larger scores first, NaN last, the lower column among equals.
+bool RanksBefore(const std::vector<double>& row, int32_t a, int32_t b) {
+  const bool a_is_nan = std::isnan(row[a]);
+  const bool b_is_nan = std::isnan(row[b]);
+  if (a_is_nan != b_is_nan) return b_is_nan;
+  if (!a_is_nan && row[a] != row[b]) return row[a] > row[b];
+  return a < b;
+}
+
 // Copies the row at `from` to the row at `to`, whatever the type.
 void CopyRow(const ConstTensorView& from_view, int64_t from, const TensorView& to_view,
              int64_t to) {
@@ -79,10 +88,8 @@ void ReferenceBackend::SelectTopK(const SelectTopKParams& params) {
     const std::vector<double> row = LoadRow(params.scores, i);
     std::vector<int32_t> order(num_columns);
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-      if (std::isnan(row[a]) || std::isnan(row[b])) return !std::isnan(row[a]);
-      return row[a] > row[b];
-    });
+    std::sort(order.begin(), order.end(),
+              [&row](int32_t a, int32_t b) { return RanksBefore(row, a, b); });
     std::sort(order.begin(), order.begin() + params.count);
     auto* out = params.out.As<int32_t>() + RowOffset(params.out, i);
     std::copy_n(order.begin(), params.count, out);
