@@ -1,0 +1,28 @@
+// The table of the including translation unit's kernels.
+#ifndef FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
+#define FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
+
+#include "backend/cpu/gemm_kernels-inl.h"
+#include "backend/cpu/softmax_kernels-inl.h"
+
+namespace fastkv::cpu {
+namespace {
+
+constexpr Kernels MakeKernels(CpuLevel level) {
+  return Kernels{.level = level,
+                 .panel_width = kPanelWidth,
+                 .row_tile = Simd::kRowTile,
+                 .gemm = Gemm,
+                 .mat_vec = MatVec,
+                 .pack_transposed = PackTransposed,
+                 .pack_panels = PackPanels,
+                 .expand_rows = ExpandRows,
+                 .softmax_step = SoftmaxStep,
+                 .add_exponentials = AddExponentials,
+                 .scale_row = ScaleRow};
+}
+
+}  // namespace
+}  // namespace fastkv::cpu
+
+#endif  // FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_

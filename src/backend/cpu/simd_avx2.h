@@ -1,0 +1,112 @@
+// The vector vocabulary of the hot kernels for AVX2 with FMA and F16C; the same names stand in
+// simd_avx512.h and simd_generic.h. To be included inside a translation unit compiled for the level
+// only. Everything is forced inline in an unnamed namespace, so that no code of this level can be
+// merged by the linker into a program that runs on lesser processors.
+#ifndef FASTKV_BACKEND_CPU_SIMD_AVX2_H_
+#define FASTKV_BACKEND_CPU_SIMD_AVX2_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define FASTKV_INLINE inline __attribute__((always_inline))
+
+namespace fastkv::cpu {
+namespace {
+
+struct Simd {
+  using F = __m256;   // floats
+  using I = __m256i;  // 32-bit integers
+  static constexpr int kLanes = 8;
+  static constexpr int kRowTile = 6;       // 6 x 2 accumulators, 2 columns, 1 broadcast: 15 of 16
+  static constexpr int kPanelVectors = 2;  // registers, and 12 chains hide the latency of FMA
+  static constexpr int kMatVecGroups = 1;
+
+  static FASTKV_INLINE F Zero() { return _mm256_setzero_ps(); }
+  static FASTKV_INLINE F Set(float x) { return _mm256_set1_ps(x); }
+  static FASTKV_INLINE F Load(const float* p) { return _mm256_loadu_ps(p); }
+  static FASTKV_INLINE void Store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  static FASTKV_INLINE F Add(F a, F b) { return _mm256_add_ps(a, b); }
+  static FASTKV_INLINE F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static FASTKV_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static FASTKV_INLINE F Max(F a, F b) { return _mm256_max_ps(a, b); }
+  static FASTKV_INLINE F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static FASTKV_INLINE float Fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+  static FASTKV_INLINE F LoadBF16(const void* p) {
+    const __m128i half = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  static FASTKV_INLINE F LoadF16(const void* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static FASTKV_INLINE I LoadWords(const void* p) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  }
+  static FASTKV_INLINE I AsWords(F x) { return _mm256_castps_si256(x); }
+  static FASTKV_INLINE F AsFloats(I x) { return _mm256_castsi256_ps(x); }
+  // Of words that each hold two bf16: the first, and the second.
+  static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm256_slli_epi32(x, 16)); }
+  static FASTKV_INLINE F SecondOfPair(I x) {
+    return AsFloats(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  // 2^n for integral n in [-126, 127].
+  static FASTKV_INLINE F PowerOfTwo(F n) {
+    const I biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return AsFloats(_mm256_slli_epi32(biased, 23));
+  }
+  static FASTKV_INLINE F Round(F x) {
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  // x where a >= b, else 0.
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) {
+    return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ), x);
+  }
+  // x in lanes [begin, end), `other` elsewhere; the bounds may lie outside [0, kLanes].
+  static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
+    const I lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const I inside = _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(begin), lane),
+                                         _mm256_cmpgt_epi32(_mm256_set1_epi32(end), lane));
+    return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(inside));
+  }
+  static FASTKV_INLINE float ReduceMax(F x) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
+  static FASTKV_INLINE float ReduceAdd(F x) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  // Towards the second-level cache.
+  static FASTKV_INLINE void PrefetchSecond(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  }
+
+  // Turns the 8 x 8 words in r[0..8) over.
+  static FASTKV_INLINE void Transpose(I r[kLanes]) {
+    __m256 a[8];
+    for (int i = 0; i < 8; i += 2) {
+      a[i] = _mm256_unpacklo_ps(AsFloats(r[i]), AsFloats(r[i + 1]));
+      a[i + 1] = _mm256_unpackhi_ps(AsFloats(r[i]), AsFloats(r[i + 1]));
+    }
+    __m256 b[8];
+    for (int i = 0; i < 8; i += 4) {
+      b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+      b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+      b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+      b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+      r[i] = AsWords(_mm256_permute2f128_ps(b[i], b[i + 4], 0x20));
+      r[i + 4] = AsWords(_mm256_permute2f128_ps(b[i], b[i + 4], 0x31));
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fastkv::cpu
+
+#endif  // FASTKV_BACKEND_CPU_SIMD_AVX2_H_

@@ -1,0 +1,102 @@
+// The vector vocabulary of the hot kernels for AVX-512 (F, BW, DQ, VL); see simd_avx2.h.
+#ifndef FASTKV_BACKEND_CPU_SIMD_AVX512_H_
+#define FASTKV_BACKEND_CPU_SIMD_AVX512_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#define FASTKV_INLINE inline __attribute__((always_inline))
+
+namespace fastkv::cpu {
+namespace {
+
+struct Simd {
+  using F = __m512;
+  using I = __m512i;
+  static constexpr int kLanes = 16;
+  static constexpr int kRowTile = 12;  // 12 x 2 accumulators and 2 columns of 32 registers
+  static constexpr int kPanelVectors = 2;
+  static constexpr int kMatVecGroups = 2;
+
+  static FASTKV_INLINE F Zero() { return _mm512_setzero_ps(); }
+  static FASTKV_INLINE F Set(float x) { return _mm512_set1_ps(x); }
+  static FASTKV_INLINE F Load(const float* p) { return _mm512_loadu_ps(p); }
+  static FASTKV_INLINE void Store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static FASTKV_INLINE F Add(F a, F b) { return _mm512_add_ps(a, b); }
+  static FASTKV_INLINE F Sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static FASTKV_INLINE F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static FASTKV_INLINE F Max(F a, F b) { return _mm512_max_ps(a, b); }
+  static FASTKV_INLINE F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static FASTKV_INLINE float Fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+  static FASTKV_INLINE F LoadBF16(const void* p) {
+    const __m256i half = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    return AsFloats(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  static FASTKV_INLINE F LoadF16(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static FASTKV_INLINE I LoadWords(const void* p) { return _mm512_loadu_si512(p); }
+  static FASTKV_INLINE I AsWords(F x) { return _mm512_castps_si512(x); }
+  static FASTKV_INLINE F AsFloats(I x) { return _mm512_castsi512_ps(x); }
+  static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm512_slli_epi32(x, 16)); }
+  static FASTKV_INLINE F SecondOfPair(I x) {
+    return AsFloats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  static FASTKV_INLINE F PowerOfTwo(F n) {
+    const I biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return AsFloats(_mm512_slli_epi32(biased, 23));
+  }
+  static FASTKV_INLINE F Round(F x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
+  }
+  static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
+    const I lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 inside = _mm512_cmple_epi32_mask(_mm512_set1_epi32(begin), lane) &
+                             _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(end), lane);
+    return _mm512_mask_blend_ps(inside, other, x);
+  }
+  static FASTKV_INLINE float ReduceMax(F x) { return _mm512_reduce_max_ps(x); }
+  static FASTKV_INLINE float ReduceAdd(F x) { return _mm512_reduce_add_ps(x); }
+  // Towards the second-level cache.
+  static FASTKV_INLINE void PrefetchSecond(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  }
+
+  // Turns the 16 x 16 words in r[0..16) over: pairs, quads, then quarters of registers.
+  static FASTKV_INLINE void Transpose(I r[kLanes]) {
+    I a[16];
+    for (int i = 0; i < 16; i += 2) {
+      a[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+      a[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    I b[16];
+    for (int i = 0; i < 16; i += 4) {
+      b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+      b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+      b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+      b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    // b[4 g + c] holds, in quarter q, column 4 q + c of rows 4 g .. 4 g + 3.
+    for (int c = 0; c < 4; ++c) {
+      const I low_even = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x88);
+      const I low_odd = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xdd);
+      const I high_even = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x88);
+      const I high_odd = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xdd);
+      r[c] = _mm512_shuffle_i32x4(low_even, high_even, 0x88);
+      r[8 + c] = _mm512_shuffle_i32x4(low_even, high_even, 0xdd);
+      r[4 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0x88);
+      r[12 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xdd);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fastkv::cpu
+
+#endif  // FASTKV_BACKEND_CPU_SIMD_AVX512_H_

@@ -1,0 +1,101 @@
+// The vector vocabulary of the hot kernels in the compiler's own vector types, for any processor;
+// see simd_avx2.h. Multiply-adds round twice here: without an instruction for it, a fused one would
+// be a library call.
+#ifndef FASTKV_BACKEND_CPU_SIMD_GENERIC_H_
+#define FASTKV_BACKEND_CPU_SIMD_GENERIC_H_
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "base/float16.h"
+
+#define FASTKV_INLINE inline __attribute__((always_inline))
+
+namespace fastkv::cpu {
+namespace {
+
+struct Simd {
+  typedef float F __attribute__((vector_size(16)));
+  typedef int32_t I __attribute__((vector_size(16)));
+  static constexpr int kLanes = 4;
+  static constexpr int kRowTile = 4;
+  static constexpr int kPanelVectors = 2;
+  static constexpr int kMatVecGroups = 2;
+
+  static FASTKV_INLINE F Zero() { return F{}; }
+  static FASTKV_INLINE F Set(float x) { return F{x, x, x, x}; }
+  static FASTKV_INLINE F Load(const float* p) {
+    F x;
+    std::memcpy(&x, p, sizeof(x));
+    return x;
+  }
+  static FASTKV_INLINE void Store(float* p, F x) { std::memcpy(p, &x, sizeof(x)); }
+  static FASTKV_INLINE F Add(F a, F b) { return a + b; }
+  static FASTKV_INLINE F Sub(F a, F b) { return a - b; }
+  static FASTKV_INLINE F Mul(F a, F b) { return a * b; }
+  static FASTKV_INLINE F Max(F a, F b) { return Select(a > b, a, b); }
+  static FASTKV_INLINE F Fma(F a, F b, F c) { return a * b + c; }
+  static FASTKV_INLINE float Fma(float a, float b, float c) { return a * b + c; }
+
+  static FASTKV_INLINE F LoadBF16(const void* p) {
+    uint16_t half[4];
+    std::memcpy(half, p, sizeof(half));
+    const I words = {half[0] << 16, half[1] << 16, half[2] << 16,
+                     static_cast<int32_t>(static_cast<uint32_t>(half[3]) << 16)};
+    return AsFloats(words);
+  }
+  static FASTKV_INLINE F LoadF16(const void* p) {
+    Float16 half[4];
+    std::memcpy(half, p, sizeof(half));
+    return F{ToFloat(half[0]), ToFloat(half[1]), ToFloat(half[2]), ToFloat(half[3])};
+  }
+  static FASTKV_INLINE I LoadWords(const void* p) {
+    I x;
+    std::memcpy(&x, p, sizeof(x));
+    return x;
+  }
+  static FASTKV_INLINE I AsWords(F x) { return reinterpret_cast<I>(x); }
+  static FASTKV_INLINE F AsFloats(I x) { return reinterpret_cast<F>(x); }
+  static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(x << 16); }
+  static FASTKV_INLINE F SecondOfPair(I x) {
+    return AsFloats(x & static_cast<int32_t>(0xffff0000u));
+  }
+
+  static FASTKV_INLINE F PowerOfTwo(F n) {
+    return AsFloats((__builtin_convertvector(n, I) + 127) << 23);
+  }
+  // Nearest, ties to even, for |x| < 2^22: adding 1.5 * 2^23 pushes the fraction out.
+  static FASTKV_INLINE F Round(F x) {
+    const F magic = Set(0x1.8p23f);
+    return (x + magic) - magic;
+  }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) { return Select(a >= b, x, Zero()); }
+  static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
+    const I lane = {0, 1, 2, 3};
+    return Select((lane >= begin) & (lane < end), x, other);
+  }
+  static FASTKV_INLINE float ReduceMax(F x) {
+    const float low = x[0] > x[2] ? x[0] : x[2];
+    const float high = x[1] > x[3] ? x[1] : x[3];
+    return low > high ? low : high;
+  }
+  static FASTKV_INLINE float ReduceAdd(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+  // Towards the second-level cache.
+  static FASTKV_INLINE void PrefetchSecond(const void* p) { __builtin_prefetch(p, 0, 2); }
+
+  static FASTKV_INLINE void Transpose(I r[kLanes]) {
+    const I a[4] = {r[0], r[1], r[2], r[3]};
+    for (int i = 0; i < 4; ++i) r[i] = I{a[0][i], a[1][i], a[2][i], a[3][i]};
+  }
+
+ private:
+  static FASTKV_INLINE F Select(I mask, F yes, F no) {
+    return AsFloats((mask & AsWords(yes)) | (~mask & AsWords(no)));
+  }
+};
+
+}  // namespace
+}  // namespace fastkv::cpu
+
+#endif  // FASTKV_BACKEND_CPU_SIMD_GENERIC_H_
