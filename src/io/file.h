@@ -20,7 +20,9 @@ class MappedFile {
  public:
   virtual ~MappedFile() = default;
   virtual std::span<const std::byte> bytes() const = 0;
-  // True once a read has touched bytes that the file no longer has.
+  // True once a read has touched bytes that the file no longer has, and when the file's size or
+  // time of change is no longer what it was. Unlinking the file, or renaming another over it, does
+  // no damage.
   virtual bool damaged() const = 0;
 };
 

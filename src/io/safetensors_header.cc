@@ -15,7 +15,9 @@ namespace {
 
 constexpr uint64_t kLengthBytes = 8;
 // One string or number of a header; far above any name, for the free text in "__metadata__".
-constexpr uint64_t kMaxTokenBytes = 8ull << 20;
+constexpr uint64_t kMaxTokenBytes = 4ull << 20;
+// All names of a header together.
+constexpr uint64_t kMaxNameBytes = 16ull << 20;
 
 struct FileDType {
   std::string_view name;
@@ -115,7 +117,7 @@ class HeaderReader {
       case State::kTop:
         return StartMember(name);
       case State::kMetadata:
-        if (!CountName()) return false;
+        if (!CountName(name)) return false;
         metadata_names_.push_back(std::move(name));
         return true;
       default:
@@ -171,10 +173,12 @@ class HeaderReader {
     return Refuse(FormatError(Where() + ": found " + what + " where none may stand"));
   }
 
-  bool CountName() {
-    if (++num_names_ <= limits::kMaxTensors) return true;
-    return Refuse(
-        LimitError("the header holds more than " + std::to_string(limits::kMaxTensors) + " names"));
+  bool CountName(const string_t& name) {
+    name_bytes_ += name.size();
+    if (++num_names_ <= limits::kMaxTensors && name_bytes_ <= kMaxNameBytes) return true;
+    return Refuse(LimitError("the header holds more than " + std::to_string(limits::kMaxTensors) +
+                             " names, or more than " + std::to_string(kMaxNameBytes) +
+                             " bytes of names"));
   }
 
   bool StartMember(string_t& name) {
@@ -185,7 +189,7 @@ class HeaderReader {
       }
       return true;
     }
-    if (!CountName()) return false;
+    if (!CountName(name)) return false;
     if (name.empty() || name.find('\0') != std::string::npos) {
       return Refuse(
           FormatError("the tensor name " + Quoted(name) + " is empty or holds a zero character"));
@@ -253,6 +257,7 @@ class HeaderReader {
   bool in_metadata_ = false;
   bool seen_metadata_ = false;
   int64_t num_names_ = 0;
+  uint64_t name_bytes_ = 0;
   std::vector<std::string> metadata_names_;
 
   // The tensor being read.

@@ -188,10 +188,16 @@ TEST(SafetensorsHeader, NumberOfTensorsIsLimited) {
   EXPECT_EQ(StatusOf(metadata + "}}", 0).code(), StatusCode::kLimit);
 }
 
+TEST(SafetensorsHeader, BytesOfNamesAreLimited) {
+  std::string header = "{\"__metadata__\":{\"\":\"\"";
+  for (char c = 'a'; c < 'f'; ++c) header += ",\"" + std::string(7u << 19, c) + "\":\"\"";
+  EXPECT_EQ(StatusOf(header + "}}", 0).code(), StatusCode::kLimit);
+}
+
 TEST(SafetensorsHeader, LongTokensAreRefusedBeforeTheyAreKept) {
-  const std::string nine_mib(9u << 20, '1');
-  for (const std::string& header : {"{\"" + nine_mib + "\":1}", "{\"a\":" + nine_mib + "}",
-                                    "{" + std::string(9u << 20, ' ') + "}"}) {
+  const std::string five_mib(5u << 20, '1');
+  for (const std::string& header : {"{\"" + five_mib + "\":1}", "{\"a\":" + five_mib + "}",
+                                    "{" + std::string(5u << 20, ' ') + "}"}) {
     EXPECT_EQ(StatusOf(header, 0).code(), StatusCode::kLimit);
   }
   EXPECT_TRUE(
