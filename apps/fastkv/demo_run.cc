@@ -1,0 +1,201 @@
+#include "fastkv/demo_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "engine/session.h"
+#include "eval/fact_marks.h"
+#include "eval/human_format.h"
+#include "eval/needle_tasks.h"
+
+namespace fastkv {
+namespace {
+
+// In the order in which they are asked; the first is the one that the page draws.
+constexpr std::string_view kTasks[] = {"number", "many", "word", "number", "number"};
+constexpr int64_t kMaxAnswerTokens = 48;
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+std::string Trimmed(std::string text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+// What one method did over the questions asked so far.
+struct MethodRuns {
+  MethodConfig config;
+  std::string name;
+  std::vector<double> first_token_ms;
+  std::vector<double> decode_ms_per_token;
+  int64_t kv_bytes = 0;
+  std::vector<GivenAnswer> answers;
+
+  ComparedMethod Summary() const {
+    return {.name = name,
+            .first_token_ms = Median(first_token_ms),
+            .decode_ms_per_token = Median(decode_ms_per_token),
+            .kv_bytes = kv_bytes,
+            .answers = answers};
+  }
+};
+
+class DemoRunner {
+ public:
+  DemoRunner(const Engine& engine, const Tokenizer& tokenizer, const DemoRunOptions& options)
+      : engine_(engine), tokenizer_(tokenizer), options_(options) {
+    full_.name = "full context";
+    full_.config.name = "full";
+    method_.name = options.method.name == "fastkv" ? "FastKV" : options.method.name;
+    method_.config = options.method;
+  }
+
+  Result<SelectionPageData> Run() {
+    FASTKV_ASSIGN_OR_RETURN(const std::vector<NeedleSample> samples, MakeSamples());
+    const double begin_ms = engine_.clock().NowMs();
+    for (const NeedleSample& sample : samples) {
+      FASTKV_RETURN_IF_ERROR(Ask(sample));
+      const double elapsed_ms = engine_.clock().NowMs() - begin_ms;
+      const auto num_asked = static_cast<double>(data_.comparison.questions.size());
+      if (elapsed_ms + elapsed_ms / num_asked > options_.time_budget_ms) break;
+    }
+    data_.comparison.model = ModelName();
+    const BackendInfo& info = engine_.backend().info();
+    data_.comparison.machine = info.name + ": " + info.description;
+    data_.comparison.baseline = full_.Summary();
+    data_.comparison.method = method_.Summary();
+    return std::move(data_);
+  }
+
+ private:
+  Result<std::vector<int32_t>> Encode(std::string_view text) const {
+    return tokenizer_.Encode(text, {});
+  }
+
+  Result<std::vector<NeedleSample>> MakeSamples() const {
+    // Counting cannot fail on ASCII; a failure would give a length that no prompt can hit.
+    const TokenCounter count_tokens = [&](std::string_view text) {
+      const Result<std::vector<int32_t>> ids = Encode(text);
+      return ids.ok() ? static_cast<int64_t>(ids.value().size()) : INT32_MAX;
+    };
+    const auto num_tasks = std::clamp<int64_t>(options_.max_questions, 1, std::size(kTasks));
+    return MakeNeedleContextWithQuestions({kTasks, static_cast<size_t>(num_tasks)},
+                                          options_.context_tokens, options_.seed, count_tokens);
+  }
+
+  Status Ask(const NeedleSample& sample) {
+    FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, Encode(sample.prompt));
+    data_.comparison.questions.push_back({sample.question, sample.answer});
+    FASTKV_RETURN_IF_ERROR(Answer(sample, ids, full_).status());
+    FASTKV_ASSIGN_OR_RETURN(const Session session, Answer(sample, ids, method_));
+    if (data_.comparison.questions.size() == 1) return Describe(sample, ids, session);
+    return OkStatus();
+  }
+
+  Result<Session> Answer(const NeedleSample& sample, std::span<const int32_t> ids,
+                         MethodRuns& runs) {
+    const std::string run =
+        fmt::format("question {}, {}", data_.comparison.questions.size(), runs.name);
+    Session session(engine_);
+    FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids,
+                                            .method = runs.config,
+                                            .options = {.cancel = options_.cancel},
+                                            .on_progress = [&](const PrefillProgress& progress) {
+                                              if (options_.on_progress)
+                                                options_.on_progress(run, progress);
+                                            }}));
+    FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,
+                            session.Decode({.max_new_tokens = kMaxAnswerTokens,
+                                            .sampling = {},
+                                            .end_ids = EndIdsOf(engine_.generation_config()),
+                                            .cancel = options_.cancel,
+                                            .on_token = {}}));
+    if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
+    const std::string text = Trimmed(tokenizer_.Decode(decode.output_ids, /*skip_special=*/true));
+    runs.first_token_ms.push_back(session.prefill_report().prefill_ms + decode.first_token_ms);
+    if (decode.output_ids.size() > 1) {
+      runs.decode_ms_per_token.push_back(decode.decode_ms_per_token);
+    }
+    runs.kv_bytes = std::max(runs.kv_bytes, session.prefill_report().kv_bytes);
+    runs.answers.push_back({text, ScoreNeedleOutput(text, sample.answer_parts)});
+    return session;
+  }
+
+  // What the page draws: the prompt's tokens and what the method kept of them.
+  Status Describe(const NeedleSample& sample, std::span<const int32_t> ids,
+                  const Session& session) {
+    Tokenizer::StreamingDecoder decoder(tokenizer_);
+    for (const int32_t id : ids) data_.token_texts.push_back(decoder.Take(id));
+    data_.token_texts.back() += decoder.Finish();
+    data_.facts = MarkFacts(sample, data_.token_texts);
+    data_.comparison.prompt_tokens = static_cast<int64_t>(ids.size());
+    const PrefillReport& report = session.prefill_report();
+    data_.tsp_layer = report.plan.CutLayer();
+    if (report.propagated) data_.propagated = *report.propagated;
+    for (int64_t layer = 0; layer < engine_.config().num_layers; ++layer) {
+      LayerSelection selection;
+      selection.tokens_in = report.plan.layers[static_cast<size_t>(layer)].tokens_in;
+      for (int64_t head = 0; head < engine_.config().num_kv_heads; ++head) {
+        FASTKV_ASSIGN_OR_RETURN(
+            std::vector<int32_t> kept,
+            session.cache().layer(layer).FrozenPositionsOf(engine_.backend(), head));
+        selection.kept_per_head.push_back(std::move(kept));
+      }
+      data_.layers.push_back(std::move(selection));
+    }
+    data_.method_text = MethodText(report.plan);
+    return OkStatus();
+  }
+
+  std::string MethodText(const PrefillPlan& plan) const {
+    const auto prompt_tokens = static_cast<double>(plan.prompt_tokens);
+    double kept = 0;
+    for (const LayerPlan& layer : plan.layers) kept += static_cast<double>(layer.kv_len);
+    std::string text =
+        fmt::format("{} of the KV entries kept",
+                    HumanPercent(kept / prompt_tokens / static_cast<double>(plan.layers.size())));
+    const int64_t cut = plan.CutLayer();
+    if (cut >= 0) {
+      const auto tokens_out = static_cast<double>(plan.layers[static_cast<size_t>(cut)].tokens_out);
+      text = fmt::format("{} of the tokens propagated after layer {}, ",
+                         HumanPercent(tokens_out / prompt_tokens), cut) +
+             text;
+    }
+    return method_.name + ": " + text;
+  }
+
+  std::string ModelName() const {
+    const std::string& path = engine_.model_path();
+    const size_t end = path.find_last_not_of('/') + 1;
+    const size_t slash = path.rfind('/', end == 0 ? 0 : end - 1);
+    return path.substr(slash == path.npos ? 0 : slash + 1,
+                       end - (slash == path.npos ? 0 : slash + 1));
+  }
+
+  const Engine& engine_;
+  const Tokenizer& tokenizer_;
+  const DemoRunOptions& options_;
+  MethodRuns full_;
+  MethodRuns method_;
+  SelectionPageData data_;
+};
+
+}  // namespace
+
+Result<SelectionPageData> RunDemoQuestions(const Engine& engine, const DemoRunOptions& options) {
+  FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine.tokenizer());
+  return DemoRunner(engine, *tokenizer, options).Run();
+}
+
+}  // namespace fastkv
