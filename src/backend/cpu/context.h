@@ -14,9 +14,6 @@
 
 namespace fastkv::cpu {
 
-// Rows of x up to which a product goes through MatVec, which reads the weight as it is stored.
-inline constexpr int64_t kMaxMatVecRows = 8;
-
 class Context {
  public:
   // Floats of scratch of one thread, and of all together; the operations that cut their work to
@@ -38,7 +35,7 @@ class Context {
   }
   float* SharedScratch() const { return static_cast<float*>(shared_scratch_.data()); }
 
-  // kMaxMatVecRows rows of `in_features` floats, for the widest weight reserved so far.
+  // kMatVecRows rows of `in_features` floats, for the widest weight reserved so far.
   float* InputScratch() const { return static_cast<float*>(input_scratch_.data()); }
   // Makes InputScratch() wide enough. Errors: kMemory; what was reserved before stays.
   Status ReserveInputs(int64_t in_features, TrackingAllocator& allocator);

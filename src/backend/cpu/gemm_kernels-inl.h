@@ -45,23 +45,30 @@ constexpr int kBlockDepth<BFloat16> = 2 * kLanes;
 template <typename T>
 FASTKV_INLINE void LoadTransposed(const T* const* rows, int64_t k,
                                   Simd::F columns[kBlockDepth<T>]) {
+  const void* from[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) from[i] = rows[i] + k;
   Simd::I words[kLanes];
-  if constexpr (kBlockDepth<T> == kLanes) {
+  Simd::LoadTransposed(from, words);
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) words[i] = Simd::AsWords(LoadFloats(rows[i] + k));
-    Simd::Transpose(words);
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) columns[i] = Simd::AsFloats(words[i]);
-  } else {
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) words[i] = Simd::LoadWords(rows[i] + k);
-    Simd::Transpose(words);
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
+  for (int i = 0; i < kLanes; ++i) {
+    if constexpr (kBlockDepth<T> == kLanes) {
+      columns[i] = Simd::AsFloats(words[i]);
+    } else {
       columns[2 * i] = Simd::FirstOfPair(words[i]);
       columns[2 * i + 1] = Simd::SecondOfPair(words[i]);
     }
   }
+}
+template <>
+FASTKV_INLINE void LoadTransposed<Float16>(const Float16* const* rows, int64_t k,
+                                           Simd::F columns[kLanes]) {
+  Simd::I words[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) words[i] = Simd::AsWords(LoadFloats(rows[i] + k));
+  Simd::Transpose(words);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) columns[i] = Simd::AsFloats(words[i]);
 }
 
 // Rows first .. first + kLanes - 1; the last one again where there are fewer.
@@ -71,6 +78,30 @@ FASTKV_INLINE void RowPointers(const T* w, int64_t stride, int64_t first, int64_
   for (int i = 0; i < kLanes; ++i) rows[i] = w + Min(first + i, num_rows - 1) * stride;
 }
 
+// Elements [begin, end) of kLanes rows, turned over: out[(k - begin) * out_stride + row]. Fetches
+// what lies `ahead` elements further in each row.
+template <typename T>
+FASTKV_INLINE void TransposeRows(const T* const* rows, int64_t begin, int64_t end, int64_t ahead,
+                                 float* out, int64_t out_stride) {
+  constexpr int64_t kLineElements = 64 / static_cast<int64_t>(sizeof(T));
+  int64_t k = begin;
+  for (; k + kBlockDepth<T> <= end; k += kBlockDepth<T>) {
+    if (ahead != 0 && (k - begin) % kLineElements == 0) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) Simd::Prefetch(rows[i] + k + ahead);
+    }
+    Simd::F columns[kBlockDepth<T>];
+    LoadTransposed(rows, k, columns);
+#pragma GCC unroll 32
+    for (int j = 0; j < kBlockDepth<T>; ++j) {
+      Simd::Store(out + (k - begin + j) * out_stride, columns[j]);
+    }
+  }
+  for (; k < end; ++k) {
+    for (int i = 0; i < kLanes; ++i) out[(k - begin) * out_stride + i] = ScalarToFloat(rows[i][k]);
+  }
+}
+
 template <typename T>
 void PackTransposedOf(const T* w, int64_t stride, int64_t num_columns, int64_t depth,
                       float* panels) {
@@ -78,19 +109,8 @@ void PackTransposedOf(const T* w, int64_t stride, int64_t num_columns, int64_t d
     for (int v = 0; v < Simd::kPanelVectors; ++v) {
       const T* rows[kLanes];
       RowPointers(w, stride, panel * kPanelWidth + v * kLanes, num_columns, rows);
-      float* out = panels + panel * kPanelWidth * depth + v * kLanes;
-      int64_t k = 0;
-      for (; k + kBlockDepth<T> <= depth; k += kBlockDepth<T>) {
-        Simd::F columns[kBlockDepth<T>];
-        LoadTransposed(rows, k, columns);
-#pragma GCC unroll 32
-        for (int j = 0; j < kBlockDepth<T>; ++j) {
-          Simd::Store(out + (k + j) * kPanelWidth, columns[j]);
-        }
-      }
-      for (; k < depth; ++k) {
-        for (int i = 0; i < kLanes; ++i) out[k * kPanelWidth + i] = ScalarToFloat(rows[i][k]);
-      }
+      TransposeRows(rows, 0, depth, 0, panels + panel * kPanelWidth * depth + v * kLanes,
+                    kPanelWidth);
     }
   }
 }
@@ -196,79 +216,75 @@ void Gemm(const GemmArgs& args) {
   }
 }
 
-// kGroups * kLanes outputs of kRows rows of x. Several groups at once give the chains that hide the
-// latency of multiply-add. Rows of w are often a power of two apart and then share one set of the
-// first cache, so each cache line is used up the moment it is touched, and what is fetched ahead
-// goes to the second cache: the same columns of the tile to come.
-template <typename T, int kRows, int kGroups>
-FASTKV_INLINE void MatVecTile(const MatVecArgs& args, const float* x, float* out, int64_t first) {
-  constexpr int64_t kStep = 64 / static_cast<int64_t>(sizeof(T)) > kBlockDepth<T>
-                                ? 64 / static_cast<int64_t>(sizeof(T))
-                                : kBlockDepth<T>;
-  const T* rows[kGroups][kLanes];
-  for (int g = 0; g < kGroups; ++g) {
-    RowPointers(static_cast<const T*>(args.w), args.w_stride, first + g * kLanes, args.num_outputs,
-                rows[g]);
-  }
-  const int64_t next_tile = kGroups * kLanes * args.w_stride;
-  Simd::F sums[kGroups][kRows];
-  for (int g = 0; g < kGroups; ++g) {
-    for (int r = 0; r < kRows; ++r) sums[g][r] = Simd::Zero();
-  }
-  int64_t k = 0;
-  for (; k + kStep <= args.depth; k += kStep) {
-#pragma GCC unroll 4
-    for (int g = 0; g < kGroups; ++g) {
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) Simd::PrefetchSecond(rows[g][i] + next_tile + k);
-#pragma GCC unroll 4
-      for (int64_t block = 0; block < kStep; block += kBlockDepth<T>) {
-        Simd::F columns[kBlockDepth<T>];
-        LoadTransposed(rows[g], k + block, columns);
-#pragma GCC unroll 32
-        for (int j = 0; j < kBlockDepth<T>; ++j) {
-#pragma GCC unroll 8
-          for (int r = 0; r < kRows; ++r) {
-            sums[g][r] =
-                Simd::Fma(Simd::Set(x[r * args.x_stride + k + block + j]), columns[j], sums[g][r]);
-          }
-        }
-      }
-    }
-  }
-  for (int g = 0; g < kGroups; ++g) {
-    for (int r = 0; r < kRows; ++r) {
-      float lanes[kLanes];
-      Simd::Store(lanes, sums[g][r]);
-      const int64_t begin = first + g * kLanes;
-      for (int i = 0; i < kLanes && begin + i < args.num_outputs; ++i) {
-        float sum = lanes[i];
-        for (int64_t j = k; j < args.depth; ++j) {
-          sum = Simd::Fma(x[r * args.x_stride + j], ScalarToFloat(rows[g][i][j]), sum);
-        }
-        out[r * args.out_stride + begin + i] = sum;
-      }
-    }
-  }
-}
+// kMatVecVectors * kLanes outputs go together: that many chains hide the latency of multiply-add.
+// Their rows of w are turned over piece by piece into a block that stays in the first cache.
+constexpr int kMatVecVectors = 4;
+constexpr int kMatVecOutputs = kMatVecVectors * kLanes;
+constexpr int64_t kMatVecDepth = 4096 / kMatVecOutputs;
 
-template <typename T, int kRows>
-void MatVecRows(const MatVecArgs& args, int64_t first_row) {
-  constexpr int kGroups = kRows == 1 ? Simd::kMatVecGroups : kRows == 2 ? 2 : 1;
-  const float* x = args.x + first_row * args.x_stride;
-  float* out = args.out + first_row * args.out_stride;
-  for (int64_t first = 0; first < args.num_outputs; first += kGroups * kLanes) {
-    MatVecTile<T, kRows, kGroups>(args, x, out, first);
+// sums[r] += x[r] * block for kRows rows of x.
+template <int kRows>
+FASTKV_INLINE void MultiplyBlock(const float* block, int64_t depth, const float* x,
+                                 int64_t x_stride, float (*sums)[kMatVecOutputs]) {
+  Simd::F chains[kRows][kMatVecVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kMatVecVectors; ++v) chains[r][v] = Simd::Load(sums[r] + v * kLanes);
+  }
+#pragma GCC unroll 4
+  for (int64_t k = 0; k < depth; ++k) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const Simd::F factor = Simd::Set(x[r * x_stride + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kMatVecVectors; ++v) {
+        chains[r][v] =
+            Simd::Fma(factor, Simd::Load(block + k * kMatVecOutputs + v * kLanes), chains[r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kMatVecVectors; ++v) Simd::Store(sums[r] + v * kLanes, chains[r][v]);
   }
 }
 
 template <typename T>
 void MatVecOf(const MatVecArgs& args) {
-  int64_t row = 0;
-  for (; row + 4 <= args.num_rows; row += 4) MatVecRows<T, 4>(args, row);
-  if (args.num_rows - row == 3) MatVecRows<T, 3>(args, row);
-  if (args.num_rows - row == 2) MatVecRows<T, 2>(args, row);
-  if (args.num_rows - row == 1) MatVecRows<T, 1>(args, row);
+  alignas(64) float block[kMatVecDepth * kMatVecOutputs];
+  alignas(64) float sums[kMatVecRows][kMatVecOutputs];
+  const T* w = static_cast<const T*>(args.w);
+  for (int64_t first = 0; first < args.num_outputs; first += kMatVecOutputs) {
+    const T* rows[kMatVecVectors][kLanes];
+    for (int v = 0; v < kMatVecVectors; ++v) {
+      RowPointers(w, args.w_stride, first + v * kLanes, args.num_outputs, rows[v]);
+    }
+    for (int64_t r = 0; r < args.num_rows; ++r) {
+      for (int i = 0; i < kMatVecOutputs; ++i) sums[r][i] = 0;
+    }
+    for (int64_t k = 0; k < args.depth; k += kMatVecDepth) {
+      const int64_t step = Min(kMatVecDepth, args.depth - k);
+      // The next piece of these rows, or the first of the rows after them.
+      const int64_t ahead =
+          k + step < args.depth ? kMatVecDepth : kMatVecOutputs * args.w_stride - k;
+      for (int v = 0; v < kMatVecVectors; ++v) {
+        TransposeRows(rows[v], k, k + step, ahead, block + v * kLanes, kMatVecOutputs);
+      }
+      int64_t r = 0;
+      for (; r + 2 <= args.num_rows; r += 2) {
+        MultiplyBlock<2>(block, step, args.x + r * args.x_stride + k, args.x_stride, sums + r);
+      }
+      if (r < args.num_rows) {
+        MultiplyBlock<1>(block, step, args.x + r * args.x_stride + k, args.x_stride, sums + r);
+      }
+    }
+    const int64_t count = Min(kMatVecOutputs, args.num_outputs - first);
+    for (int64_t r = 0; r < args.num_rows; ++r) {
+      for (int64_t i = 0; i < count; ++i) args.out[r * args.out_stride + first + i] = sums[r][i];
+    }
+  }
 }
 
 // Calls function(pointer of the element type).

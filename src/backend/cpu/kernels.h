@@ -32,7 +32,10 @@ struct GemmArgs {
   bool accumulate = false;  // start from c instead of 0
 };
 
-// out[i, j] = x[i, :] . w[j, :]; w is read once for up to kMatVecRows rows of x.
+// Rows of x that MatVec takes.
+inline constexpr int64_t kMatVecRows = 8;
+
+// out[i, j] = x[i, :] . w[j, :]; w is read once. num_rows <= kMatVecRows.
 struct MatVecArgs {
   const float* x = nullptr;  // [num_rows, depth]
   int64_t x_stride = 0;
@@ -84,9 +87,6 @@ struct Kernels {
   // x[j] *= factor.
   void (*scale_row)(float* x, int64_t count, float factor);
 };
-
-// Rows of x that MatVec serves with one pass over w.
-inline constexpr int64_t kMatVecRows = 4;
 
 // The table for `level`, which the processor must support; lives as long as the process. A level
 // that has no kernels of its own gets those of the next lower one.

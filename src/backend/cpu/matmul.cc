@@ -191,7 +191,7 @@ void MatMul(const Context& context, const MatMulParams& params) {
   FASTKV_CHECK_EQ(params.x.dim(1), weight.in_features());
   FASTKV_CHECK_EQ(params.out.dim(0), params.x.dim(0));
   FASTKV_CHECK_EQ(params.out.dim(1), weight.out_features());
-  if (params.x.dim(0) <= kMaxMatVecRows) {
+  if (params.x.dim(0) <= kMatVecRows) {
     MultiplyShort(context, params, weight);
   } else {
     MultiplyLong(context, params, weight);

@@ -20,7 +20,6 @@ struct Simd {
   static constexpr int kLanes = 8;
   static constexpr int kRowTile = 6;       // 6 x 2 accumulators, 2 columns, 1 broadcast: 15 of 16
   static constexpr int kPanelVectors = 2;  // registers, and 12 chains hide the latency of FMA
-  static constexpr int kMatVecGroups = 1;
 
   static FASTKV_INLINE F Zero() { return _mm256_setzero_ps(); }
   static FASTKV_INLINE F Set(float x) { return _mm256_set1_ps(x); }
@@ -80,9 +79,8 @@ struct Simd {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
   }
-  // Towards the second-level cache.
-  static FASTKV_INLINE void PrefetchSecond(const void* p) {
-    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  static FASTKV_INLINE void Prefetch(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
   }
 
   // Turns the 8 x 8 words in r[0..8) over.
@@ -102,6 +100,30 @@ struct Simd {
     for (int i = 0; i < 4; ++i) {
       r[i] = AsWords(_mm256_permute2f128_ps(b[i], b[i + 4], 0x20));
       r[i + 4] = AsWords(_mm256_permute2f128_ps(b[i], b[i + 4], 0x31));
+    }
+  }
+
+  // The words [0, 8) of eight rows, turned over. Half rows are joined while loading, which saves
+  // the shuffles between register halves.
+  static FASTKV_INLINE void LoadTransposed(const void* const rows[kLanes], I columns[kLanes]) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      __m256 a[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const float* low = static_cast<const float*>(rows[i]) + 4 * half;
+        const float* high = static_cast<const float*>(rows[i + 4]) + 4 * half;
+        a[i] =
+            _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+      }
+      const __m256 b0 = _mm256_unpacklo_ps(a[0], a[1]);
+      const __m256 b1 = _mm256_unpackhi_ps(a[0], a[1]);
+      const __m256 b2 = _mm256_unpacklo_ps(a[2], a[3]);
+      const __m256 b3 = _mm256_unpackhi_ps(a[2], a[3]);
+      columns[4 * half] = AsWords(_mm256_shuffle_ps(b0, b2, 0x44));
+      columns[4 * half + 1] = AsWords(_mm256_shuffle_ps(b0, b2, 0xee));
+      columns[4 * half + 2] = AsWords(_mm256_shuffle_ps(b1, b3, 0x44));
+      columns[4 * half + 3] = AsWords(_mm256_shuffle_ps(b1, b3, 0xee));
     }
   }
 };

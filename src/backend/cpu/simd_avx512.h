@@ -17,7 +17,6 @@ struct Simd {
   static constexpr int kLanes = 16;
   static constexpr int kRowTile = 12;  // 12 x 2 accumulators and 2 columns of 32 registers
   static constexpr int kPanelVectors = 2;
-  static constexpr int kMatVecGroups = 2;
 
   static FASTKV_INLINE F Zero() { return _mm512_setzero_ps(); }
   static FASTKV_INLINE F Set(float x) { return _mm512_set1_ps(x); }
@@ -63,9 +62,8 @@ struct Simd {
   }
   static FASTKV_INLINE float ReduceMax(F x) { return _mm512_reduce_max_ps(x); }
   static FASTKV_INLINE float ReduceAdd(F x) { return _mm512_reduce_add_ps(x); }
-  // Towards the second-level cache.
-  static FASTKV_INLINE void PrefetchSecond(const void* p) {
-    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+  static FASTKV_INLINE void Prefetch(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
   }
 
   // Turns the 16 x 16 words in r[0..16) over: pairs, quads, then quarters of registers.
@@ -93,6 +91,11 @@ struct Simd {
       r[4 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0x88);
       r[12 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xdd);
     }
+  }
+
+  static FASTKV_INLINE void LoadTransposed(const void* const rows[kLanes], I columns[kLanes]) {
+    for (int i = 0; i < kLanes; ++i) columns[i] = LoadWords(rows[i]);
+    Transpose(columns);
   }
 };
 

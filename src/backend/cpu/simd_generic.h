@@ -21,7 +21,6 @@ struct Simd {
   static constexpr int kLanes = 4;
   static constexpr int kRowTile = 4;
   static constexpr int kPanelVectors = 2;
-  static constexpr int kMatVecGroups = 2;
 
   static FASTKV_INLINE F Zero() { return F{}; }
   static FASTKV_INLINE F Set(float x) { return F{x, x, x, x}; }
@@ -81,12 +80,16 @@ struct Simd {
     return low > high ? low : high;
   }
   static FASTKV_INLINE float ReduceAdd(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
-  // Towards the second-level cache.
-  static FASTKV_INLINE void PrefetchSecond(const void* p) { __builtin_prefetch(p, 0, 2); }
+  static FASTKV_INLINE void Prefetch(const void* p) { __builtin_prefetch(p); }
 
   static FASTKV_INLINE void Transpose(I r[kLanes]) {
     const I a[4] = {r[0], r[1], r[2], r[3]};
     for (int i = 0; i < 4; ++i) r[i] = I{a[0][i], a[1][i], a[2][i], a[3][i]};
+  }
+
+  static FASTKV_INLINE void LoadTransposed(const void* const rows[kLanes], I columns[kLanes]) {
+    for (int i = 0; i < kLanes; ++i) columns[i] = LoadWords(rows[i]);
+    Transpose(columns);
   }
 
  private:

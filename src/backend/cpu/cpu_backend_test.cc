@@ -1,0 +1,218 @@
+// Promises of the CPU back end beyond the meaning of the operations (tests/ops): the same bits on
+// any number of threads, in any batch and in any cut of a prompt, and failure by value.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/ceilings.h"
+#include "base/float16.h"
+#include "base/random.h"
+
+namespace fastkv {
+namespace {
+
+std::unique_ptr<Backend> MakeBackend(int num_threads, ComputeType type) {
+  auto backend = CreateCpuBackend({.num_threads = num_threads, .compute_type = type});
+  EXPECT_TRUE(backend.ok());
+  return std::move(backend).value();
+}
+
+// A host tensor of random numbers in [-1, 1), or of zeros.
+class HostTensor {
+ public:
+  HostTensor(DType dtype, std::initializer_list<int64_t> dims, uint64_t seed) {
+    const TensorView shape(nullptr, dtype, dims);
+    bytes_.resize(static_cast<size_t>(shape.num_elements() * DTypeBytes(dtype)));
+    view_ = TensorView(bytes_.data(), dtype, dims);
+    if (seed == 0) return;
+    Random random(seed);
+    for (int64_t i = 0; i < shape.num_elements(); ++i) {
+      const auto value = static_cast<float>(2 * random.NextDouble() - 1);
+      if (dtype == DType::kF32) {
+        view_.As<float>()[i] = value;
+      } else {
+        view_.As<BFloat16>()[i] = ToBFloat16(value);
+      }
+    }
+  }
+  const TensorView& view() const { return view_; }
+  const std::vector<char>& bytes() const { return bytes_; }
+
+ private:
+  std::vector<char> bytes_;
+  TensorView view_;
+};
+
+class CpuBackendTest : public testing::TestWithParam<ComputeType> {
+ protected:
+  DType type() const { return GetParam() == ComputeType::kBF16 ? DType::kBF16 : DType::kF32; }
+
+  std::vector<char> Multiply(Backend& backend, const ConstTensorView& x, const HostTensor& w) {
+    const ConstTensorView part = w.view();
+    const auto weight = backend.PackWeight({&part, 1});
+    EXPECT_TRUE(weight.ok());
+    HostTensor out(DType::kF32, {x.dim(0), part.dim(0)}, 0);
+    backend.MatMul({.x = x, .weight = weight->get(), .out = out.view()});
+    return out.bytes();
+  }
+};
+
+TEST_P(CpuBackendTest, ProductsDoNotDependOnThreads) {
+  const HostTensor x(type(), {133, 300}, 1);
+  const HostTensor w(DType::kBF16, {333, 300}, 2);
+  const auto one = Multiply(*MakeBackend(1, GetParam()), x.view(), w);
+  for (int num_threads : {2, 3, 4}) {
+    EXPECT_EQ(one, Multiply(*MakeBackend(num_threads, GetParam()), x.view(), w)) << num_threads;
+  }
+}
+
+TEST_P(CpuBackendTest, ARowOfAProductDoesNotDependOnTheOthers) {
+  const HostTensor x(type(), {133, 300}, 1);
+  const HostTensor w(DType::kBF16, {333, 300}, 2);
+  const auto backend = MakeBackend(2, GetParam());
+  const std::vector<char> all = Multiply(*backend, x.view(), w);
+  const size_t row_bytes = 333 * sizeof(float);
+  for (const auto& [begin, end] : {std::pair{0, 1}, {7, 15}, {20, 29}, {40, 133}}) {
+    const std::vector<char> some = Multiply(*backend, x.view().Rows(begin, end), w);
+    EXPECT_EQ(0, std::memcmp(some.data(), all.data() + begin * row_bytes, some.size()))
+        << "rows " << begin << " to " << end;
+  }
+}
+
+TEST_P(CpuBackendTest, PrefillAttentionDependsOnNeitherThreadsNorBlocks) {
+  constexpr int64_t kLen = 700, kHeads = 6, kKvHeads = 2, kHeadDim = 64;
+  const HostTensor q(type(), {kLen, kHeads, kHeadDim}, 1);
+  const HostTensor keys(type(), {kKvHeads, kLen, kHeadDim}, 2);
+  const HostTensor values(type(), {kKvHeads, kLen, kHeadDim}, 3);
+  std::vector<int32_t> positions(kLen);
+  for (int32_t i = 0; i < kLen; ++i) positions[static_cast<size_t>(i)] = 3 * i;
+  for (int64_t window : {0, 600}) {
+    const auto run = [&](int num_threads, int64_t block) {
+      const auto backend = MakeBackend(num_threads, GetParam());
+      HostTensor out(type(), {kLen, kHeads * kHeadDim}, 0);
+      for (int64_t begin = 0; begin < kLen; begin += block) {
+        const int64_t end = std::min(begin + block, kLen);
+        backend->PrefillAttention({.q = q.view().Rows(begin, end),
+                                   .keys = keys.view(),
+                                   .values = values.view(),
+                                   .q_start = begin,
+                                   .scale = 0.125f,
+                                   .window = window,
+                                   .positions = positions.data(),
+                                   .out = out.view().Rows(begin, end)});
+      }
+      return out.bytes();
+    };
+    const auto whole = run(1, kLen);
+    for (int num_threads : {2, 3, 4}) EXPECT_EQ(whole, run(num_threads, kLen)) << num_threads;
+    for (int64_t block : {1, 100, 257}) EXPECT_EQ(whole, run(2, block)) << block;
+  }
+}
+
+TEST_P(CpuBackendTest, CachedAttentionDependsOnNeitherThreadsNorBatch) {
+  constexpr int64_t kLen = 3000, kHeads = 8, kKvHeads = 2, kHeadDim = 32;
+  const HostTensor q(type(), {2, kHeads, kHeadDim}, 1);
+  const HostTensor keys(type(), {kKvHeads, kLen, kHeadDim}, 2);
+  const HostTensor values(type(), {kKvHeads, kLen, kHeadDim}, 3);
+  const KvLayerView layer{.tail_keys = keys.view(), .tail_values = values.view()};
+  const KvLayerView layers[] = {
+      layer,
+      {.tail_keys = keys.view().Slice(1, 0, 77), .tail_values = values.view().Slice(1, 0, 77)}};
+  const auto run = [&](int num_threads, int64_t num_sequences) {
+    const auto backend = MakeBackend(num_threads, GetParam());
+    HostTensor out(type(), {num_sequences, kHeads * kHeadDim}, 0);
+    backend->CachedAttention({.q = q.view().Rows(0, num_sequences),
+                              .sequences = {layers, static_cast<size_t>(num_sequences)},
+                              .scale = 0.2f,
+                              .out = out.view()});
+    return out.bytes();
+  };
+  const auto both = run(1, 2);
+  for (int num_threads : {2, 3, 4}) EXPECT_EQ(both, run(num_threads, 2)) << num_threads;
+  const auto alone = run(2, 1);
+  EXPECT_EQ(0, std::memcmp(both.data(), alone.data(), alone.size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, CpuBackendTest,
+                         testing::Values(ComputeType::kF32, ComputeType::kBF16),
+                         [](const testing::TestParamInfo<ComputeType>& info) {
+                           return info.param == ComputeType::kBF16 ? "bf16" : "f32";
+                         });
+
+// Fails its n-th allocation and all after it.
+class FailingAllocator final : public Allocator {
+ public:
+  explicit FailingAllocator(int successes) : successes_(successes) {}
+  void* Allocate(size_t num_bytes) override {
+    return successes_-- > 0 ? SystemAllocator().Allocate(num_bytes) : nullptr;
+  }
+  void Free(void* data, size_t num_bytes) override { SystemAllocator().Free(data, num_bytes); }
+
+ private:
+  int successes_;
+};
+
+TEST(CpuBackend, ReportsEveryFailedAllocation) {
+  const HostTensor w(DType::kBF16, {8, 16}, 1);
+  const ConstTensorView part = w.view();
+  int successes = 0;
+  for (;; ++successes) {
+    ASSERT_LT(successes, 20);
+    FailingAllocator allocator(successes);
+    const auto backend = CreateCpuBackend({.num_threads = 2, .allocator = &allocator});
+    if (!backend.ok()) {
+      EXPECT_EQ(backend.status().code(), StatusCode::kMemory);
+      continue;
+    }
+    const auto weight = (*backend)->PackWeight({&part, 1});
+    if (weight.ok()) break;
+    EXPECT_EQ(weight.status().code(), StatusCode::kMemory);
+  }
+  EXPECT_GE(successes, 2);
+}
+
+TEST(CpuBackend, KeepsWeightsWhereTheyAre) {
+  const auto backend = MakeBackend(1, ComputeType::kF32);
+  const HostTensor first(DType::kBF16, {64, 1024}, 1);
+  const HostTensor second(DType::kF32, {32, 1024}, 2);
+  const ConstTensorView parts[] = {first.view(), second.view()};
+  ASSERT_TRUE(backend->PackWeight(parts).ok());
+  const int64_t held_bytes = backend->allocator().held_bytes();
+  const auto weight = backend->PackWeight(parts);
+  ASSERT_TRUE(weight.ok());
+  EXPECT_EQ((*weight)->out_features(), 96);
+  EXPECT_EQ((*weight)->num_bytes(), 64 * 1024 * 2 + 32 * 1024 * 4);
+  EXPECT_EQ(backend->allocator().held_bytes(), held_bytes);
+}
+
+TEST(CpuBackend, RefusesWeightsInOtherTypes) {
+  const auto backend = MakeBackend(1, ComputeType::kF32);
+  const std::vector<int8_t> data(64);
+  const ConstTensorView part(data.data(), DType::kI8, {4, 16});
+  EXPECT_EQ(backend->PackWeight({&part, 1}).status().code(), StatusCode::kUnsupported);
+}
+
+TEST(CpuBackend, SaysWhatItIs) {
+  const auto backend = MakeBackend(2, ComputeType::kF32);
+  EXPECT_EQ(backend->info().name, "cpu");
+  EXPECT_EQ(backend->info().num_threads, 2);
+  EXPECT_NE(backend->info().description.find(", 2 threads"), std::string::npos);
+}
+
+TEST(Ceilings, AreMeasured) {
+  const Result<double> read = MeasureReadBytesPerSecond(2, 1);
+  ASSERT_TRUE(read.ok());
+  EXPECT_GT(*read, 1e6);
+  const Result<double> multiply = MeasureMatrixFlopsPerSecond(DType::kF32, 2, 1);
+  if (!multiply.ok()) {
+    EXPECT_EQ(multiply.status().code(), StatusCode::kUnsupported);
+    return;
+  }
+  EXPECT_GT(*multiply, 1e6);
+}
+
+}  // namespace
+}  // namespace fastkv

@@ -1,0 +1,267 @@
+#include "backend/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/float16.h"
+#include "base/random.h"
+
+namespace fastkv::cpu {
+namespace {
+
+std::vector<CpuLevel> LevelsHere() {
+  std::vector<CpuLevel> levels = {CpuLevel::kGeneric};
+  for (CpuLevel level : {CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    if (DetectCpuLevel() >= level) levels.push_back(level);
+  }
+  return levels;
+}
+
+std::vector<float> RandomFloats(int64_t count, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = static_cast<float>(2 * random.NextDouble() - 1);
+  return values;
+}
+
+// A matrix in one of the stored types, and what it means.
+struct StoredMatrix {
+  DType type = DType::kF32;
+  std::vector<float> floats;
+  std::vector<uint16_t> halves;
+  const void* data() const {
+    return type == DType::kF32 ? static_cast<const void*>(floats.data()) : halves.data();
+  }
+};
+
+StoredMatrix Store(std::vector<float> values, DType type) {
+  StoredMatrix matrix{.type = type};
+  for (float& value : values) {
+    if (type == DType::kBF16) {
+      matrix.halves.push_back(ToBFloat16(value).bits);
+      value = ToFloat(BFloat16{matrix.halves.back()});
+    } else if (type == DType::kF16) {
+      // Multiples of 2^-10 below one are halves as they are.
+      value = std::round(value * 1024) / 1024;
+      const float magnitude = std::abs(value);
+      uint16_t bits = 0;
+      if (magnitude > 0) {
+        const int exponent = std::ilogb(magnitude);
+        const auto mantissa = static_cast<int>(std::ldexp(magnitude, 10 - exponent)) - 1024;
+        bits = static_cast<uint16_t>(((exponent + 15) << 10) | mantissa);
+      }
+      matrix.halves.push_back(static_cast<uint16_t>(bits | (value < 0 ? 0x8000 : 0)));
+      value = ToFloat(Float16{matrix.halves.back()});
+    }
+  }
+  matrix.floats = std::move(values);
+  return matrix;
+}
+
+struct ProductShape {
+  int64_t rows, columns, depth;
+};
+
+// Through panels, in one go.
+std::vector<float> GemmResult(const Kernels& kernels, const ProductShape& shape,
+                              const std::vector<float>& x, const StoredMatrix& w) {
+  const int64_t num_panels = (shape.columns + kernels.panel_width - 1) / kernels.panel_width;
+  const int64_t padded = num_panels * kernels.panel_width;
+  std::vector<float> panels(static_cast<size_t>(padded * shape.depth), NAN);
+  std::vector<float> c(static_cast<size_t>(shape.rows * padded), NAN);
+  kernels.pack_transposed(w.data(), w.type, shape.depth, shape.columns, shape.depth, panels.data());
+  kernels.gemm({.a = x.data(),
+                .a_stride = shape.depth,
+                .b_panels = panels.data(),
+                .b_panel_stride = kernels.panel_width * shape.depth,
+                .num_rows = shape.rows,
+                .num_panels = num_panels,
+                .depth = shape.depth,
+                .c = c.data(),
+                .c_stride = padded,
+                .accumulate = false});
+  std::vector<float> out;
+  for (int64_t i = 0; i < shape.rows; ++i) {
+    out.insert(out.end(), c.begin() + i * padded, c.begin() + i * padded + shape.columns);
+  }
+  return out;
+}
+
+std::vector<float> MatVecResult(const Kernels& kernels, const ProductShape& shape,
+                                const std::vector<float>& x, const StoredMatrix& w) {
+  std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns), NAN);
+  for (int64_t row = 0; row < shape.rows; row += kMatVecRows) {
+    kernels.mat_vec({.x = x.data() + row * shape.depth,
+                     .x_stride = shape.depth,
+                     .num_rows = std::min(kMatVecRows, shape.rows - row),
+                     .w = w.data(),
+                     .w_type = w.type,
+                     .w_stride = shape.depth,
+                     .num_outputs = shape.columns,
+                     .depth = shape.depth,
+                     .out = out.data() + row * shape.columns,
+                     .out_stride = shape.columns});
+  }
+  return out;
+}
+
+class EveryLevel : public testing::TestWithParam<CpuLevel> {
+ protected:
+  const Kernels& kernels() const { return KernelsFor(GetParam()); }
+};
+
+TEST_P(EveryLevel, TableIsOfTheLevel) { EXPECT_EQ(kernels().level, GetParam()); }
+
+TEST_P(EveryLevel, ProductsMatchDoubleAndEachOther) {
+  const ProductShape shapes[] = {{1, 1, 1},    {2, 5, 7},     {3, 33, 64},   {8, 70, 129},
+                                 {13, 31, 40}, {25, 64, 300}, {5, 130, 1000}};
+  for (const DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (const ProductShape& shape : shapes) {
+      const std::vector<float> x = RandomFloats(shape.rows * shape.depth, 1);
+      const StoredMatrix w = Store(RandomFloats(shape.columns * shape.depth, 2), type);
+      const std::vector<float> gemm = GemmResult(kernels(), shape, x, w);
+      const std::vector<float> mat_vec = MatVecResult(kernels(), shape, x, w);
+      for (int64_t i = 0; i < shape.rows; ++i) {
+        for (int64_t j = 0; j < shape.columns; ++j) {
+          double sum = 0;
+          for (int64_t k = 0; k < shape.depth; ++k) {
+            sum += double{x[i * shape.depth + k]} * w.floats[j * shape.depth + k];
+          }
+          const size_t at = static_cast<size_t>(i * shape.columns + j);
+          ASSERT_NEAR(gemm[at], sum, 2e-6 * std::sqrt(shape.depth) + 1e-7)
+              << DTypeName(type) << " " << i << ", " << j << " of depth " << shape.depth;
+          ASSERT_EQ(std::bit_cast<uint32_t>(gemm[at]), std::bit_cast<uint32_t>(mat_vec[at]))
+              << DTypeName(type) << " " << i << ", " << j << " of depth " << shape.depth;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(EveryLevel, AddsInOneOrderHoweverCut) {
+  const ProductShape shape{7, 40, 500};
+  const std::vector<float> x = RandomFloats(shape.rows * shape.depth, 3);
+  const StoredMatrix w = Store(RandomFloats(shape.columns * shape.depth, 4), DType::kF32);
+  const std::vector<float> whole = GemmResult(kernels(), shape, x, w);
+  const int64_t num_panels = (shape.columns + kernels().panel_width - 1) / kernels().panel_width;
+  const int64_t padded = num_panels * kernels().panel_width;
+  std::vector<float> c(static_cast<size_t>(padded), NAN);
+  for (int64_t row = 0; row < shape.rows; ++row) {
+    for (int64_t k = 0; k < shape.depth; k += 77) {
+      const int64_t step = std::min<int64_t>(77, shape.depth - k);
+      std::vector<float> panels(static_cast<size_t>(padded * step));
+      kernels().pack_transposed(w.floats.data() + k, DType::kF32, shape.depth, shape.columns, step,
+                                panels.data());
+      kernels().gemm({.a = x.data() + row * shape.depth + k,
+                      .a_stride = shape.depth,
+                      .b_panels = panels.data(),
+                      .b_panel_stride = kernels().panel_width * step,
+                      .num_rows = 1,
+                      .num_panels = num_panels,
+                      .depth = step,
+                      .c = c.data(),
+                      .c_stride = padded,
+                      .accumulate = k > 0});
+    }
+    for (int64_t j = 0; j < shape.columns; ++j) ASSERT_EQ(c[j], whole[row * shape.columns + j]);
+  }
+}
+
+TEST_P(EveryLevel, PanelsHoldRowsAndZeros) {
+  const int64_t depth = 9;
+  const int64_t columns = kernels().panel_width + 3;
+  const std::vector<float> b = RandomFloats(depth * columns, 5);
+  std::vector<float> panels(static_cast<size_t>(2 * kernels().panel_width * depth), NAN);
+  kernels().pack_panels(b.data(), DType::kF32, columns, columns, depth, panels.data());
+  for (int64_t j = 0; j < 2 * kernels().panel_width; ++j) {
+    for (int64_t k = 0; k < depth; ++k) {
+      const float packed = panels[static_cast<size_t>((j / kernels().panel_width * depth + k) *
+                                                          kernels().panel_width +
+                                                      j % kernels().panel_width)];
+      ASSERT_EQ(packed, j < columns ? b[static_cast<size_t>(k * columns + j)] : 0.0f);
+    }
+  }
+}
+
+// In units in the last place of the exact result.
+TEST_P(EveryLevel, ExponentialIsWithinTwoUnits) {
+  std::vector<float> xs;
+  for (float x = 0; x > -87.3f; x -= 0.00037f) xs.push_back(x);
+  std::vector<float> sums(xs.size(), 0.0f);
+  kernels().add_exponentials(xs.data(), static_cast<int64_t>(xs.size()), 1, 0, 1, sums.data());
+  double worst = 0;
+  for (size_t i = 0; i < xs.size(); ++i) {
+    const double exact = std::exp(double{xs[i]});
+    const double unit = std::ldexp(1.0, std::ilogb(exact) - 23);
+    worst = std::max(worst, std::abs(sums[i] - exact) / unit);
+  }
+  EXPECT_LT(worst, kernels().level == CpuLevel::kGeneric ? 2.5 : 2.0);
+}
+
+TEST_P(EveryLevel, ExponentialVanishesFarBelowZero) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> xs = {-88, -100, -1e30f, -infinity, 0};
+  std::vector<float> sums(xs.size(), 0.0f);
+  kernels().add_exponentials(xs.data(), static_cast<int64_t>(xs.size()), 1, 0, 1, sums.data());
+  EXPECT_EQ(sums, (std::vector<float>{0, 0, 0, 0, 1}));
+}
+
+TEST_P(EveryLevel, SoftmaxStepsEqualOneSoftmax) {
+  const int64_t num_columns = 2 * kernels().panel_width;
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> first = RandomFloats(num_columns, 6);
+  std::vector<float> second = RandomFloats(num_columns, 7);
+  const int64_t begin = 3;
+  const int64_t end = num_columns - 2;
+  second[0] = second[static_cast<size_t>(num_columns - 1)] = NAN;  // outside: never looked at
+  double sum = 0;
+  for (float s : first) sum += std::exp(0.5 * s);
+  for (int64_t j = begin; j < end; ++j) sum += std::exp(0.5 * second[static_cast<size_t>(j)]);
+
+  float running_max = -infinity;
+  float running_sum = 0;
+  SoftmaxArgs args{.scores = first.data(),
+                   .num_columns = num_columns,
+                   .begin = 0,
+                   .end = num_columns,
+                   .scale = 0.5f,
+                   .max = &running_max,
+                   .sum = &running_sum};
+  kernels().softmax_step(args);
+  args.scores = second.data();
+  args.begin = begin;
+  args.end = end;
+  const float old_max = running_max;
+  const float rescale = kernels().softmax_step(args);
+  EXPECT_NEAR(rescale, std::exp(old_max - running_max), 1e-6);
+  EXPECT_NEAR(running_max + std::log(running_sum), std::log(sum), 1e-5);
+  EXPECT_EQ(second[0], 0.0f);
+  EXPECT_EQ(second[static_cast<size_t>(num_columns - 1)], 0.0f);
+
+  args.end = args.begin;  // nothing to see
+  EXPECT_EQ(kernels().softmax_step(args), 1.0f);
+  EXPECT_EQ(second, std::vector<float>(second.size(), 0.0f));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EveryLevel, testing::ValuesIn(LevelsHere()),
+                         [](const testing::TestParamInfo<CpuLevel>& info) {
+                           return std::string(CpuLevelName(info.param));
+                         });
+
+TEST(Kernels, LevelsWithFusedMultiplyAddAgree) {
+  if (DetectCpuLevel() < CpuLevel::kAvx512) GTEST_SKIP() << "needs AVX-512";
+  const ProductShape shape{13, 50, 400};
+  const std::vector<float> x = RandomFloats(shape.rows * shape.depth, 8);
+  const StoredMatrix w = Store(RandomFloats(shape.columns * shape.depth, 9), DType::kBF16);
+  EXPECT_EQ(GemmResult(KernelsFor(CpuLevel::kAvx2), shape, x, w),
+            GemmResult(KernelsFor(CpuLevel::kAvx512), shape, x, w));
+}
+
+}  // namespace
+}  // namespace fastkv::cpu
