@@ -1,0 +1,20 @@
+// Brings matrices from host memory into device memory, in the back end's type.
+#ifndef FASTKV_BACKEND_CUDA_WEIGHT_UPLOAD_H_
+#define FASTKV_BACKEND_CUDA_WEIGHT_UPLOAD_H_
+
+#include "backend/cuda/context.h"
+#include "base/status.h"
+
+namespace fastkv::cuda {
+
+// Copies the host matrix `part` (f32, f16 or bf16, packed) to device memory at `to`, rounding to
+// the context's type. Complete on return. Uses the context's scratch memory. Errors: kMemory,
+// kDevice, kUnsupported (another type).
+Status UploadWeight(const Context& context, const ConstTensorView& part, void* to);
+
+// Errors: kDevice where this build has no code for the current device.
+Status CheckKernelsRun();
+
+}  // namespace fastkv::cuda
+
+#endif  // FASTKV_BACKEND_CUDA_WEIGHT_UPLOAD_H_
