@@ -152,15 +152,21 @@ Status ReadModel(dom::element value, TokenizerSpec& spec) {
 
 // Gives the added tokens their ids. The reference takes a token that the model has under the
 // model's id, and numbers the others from the end of the vocabulary, whatever their file says. That
-// is followed where a file claims an id of the model's own tokens, or leaves out the ids of such
-// tokens; any other hole is refused, because it is not clear then which ids the model was trained
-// with.
+// is followed where the file claims an id of the model's own tokens, or numbers those again; a hole
+// is refused, because it is not clear then which ids the model was trained with.
 Status ResolveAddedTokens(TokenizerSpec& spec) {
+  const TokenVocabulary& vocabulary = spec.vocabulary;
+  for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (!vocabulary.Contains(id)) {
+      return FormatError("model.vocab: no token has the id " + std::to_string(id) +
+                         ", though ids go up to " + std::to_string(vocabulary.size() - 1));
+    }
+  }
   std::vector<AddedTokenSpec>& tokens = spec.added_tokens;
   std::stable_sort(tokens.begin(), tokens.end(),
                    [](const AddedTokenSpec& a, const AddedTokenSpec& b) { return a.id < b.id; });
-  int32_t next_id = spec.vocabulary.size();
-  int32_t num_in_model = 0;  // tokens of the model that the file numbers behind the vocabulary
+  int32_t next_in_file = vocabulary.size();
+  int32_t next_id = vocabulary.size();
   for (size_t i = 0; i < tokens.size(); ++i) {
     AddedTokenSpec& token = tokens[i];
     const std::string name =
@@ -168,17 +174,11 @@ Status ResolveAddedTokens(TokenizerSpec& spec) {
     if (i + 1 < tokens.size() && tokens[i + 1].id == token.id) {
       return FormatError(name + ": the id is used by " + Quoted(tokens[i + 1].content) + " too");
     }
-    const std::optional<int32_t> in_model = spec.vocabulary.Find(token.content);
-    const bool behind_model = !spec.vocabulary.Contains(token.id);
-    if (in_model) {
-      num_in_model += behind_model ? 1 : 0;
-      token.id = *in_model;
-      continue;
+    if (token.id >= vocabulary.size() && token.id != next_in_file++) {
+      return FormatError(name + ": the next free id is " + std::to_string(next_in_file - 1));
     }
-    if (behind_model && token.id != next_id + num_in_model) {
-      return FormatError(name + ": the next free id is " + std::to_string(next_id + num_in_model));
-    }
-    token.id = next_id++;
+    const std::optional<int32_t> in_model = vocabulary.Find(token.content);
+    token.id = in_model ? *in_model : next_id++;
   }
   return OkStatus();
 }
