@@ -78,30 +78,6 @@ FASTKV_INLINE void RowPointers(const T* w, int64_t stride, int64_t first, int64_
   for (int i = 0; i < kLanes; ++i) rows[i] = w + Min(first + i, num_rows - 1) * stride;
 }
 
-// Elements [begin, end) of kLanes rows, turned over: out[(k - begin) * out_stride + row]. Fetches
-// what lies `ahead` elements further in each row.
-template <typename T>
-FASTKV_INLINE void TransposeRows(const T* const* rows, int64_t begin, int64_t end, int64_t ahead,
-                                 float* out, int64_t out_stride) {
-  constexpr int64_t kLineElements = 64 / static_cast<int64_t>(sizeof(T));
-  int64_t k = begin;
-  for (; k + kBlockDepth<T> <= end; k += kBlockDepth<T>) {
-    if (ahead != 0 && (k - begin) % kLineElements == 0) {
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) Simd::Prefetch(rows[i] + k + ahead);
-    }
-    Simd::F columns[kBlockDepth<T>];
-    LoadTransposed(rows, k, columns);
-#pragma GCC unroll 32
-    for (int j = 0; j < kBlockDepth<T>; ++j) {
-      Simd::Store(out + (k - begin + j) * out_stride, columns[j]);
-    }
-  }
-  for (; k < end; ++k) {
-    for (int i = 0; i < kLanes; ++i) out[(k - begin) * out_stride + i] = ScalarToFloat(rows[i][k]);
-  }
-}
-
 template <typename T>
 void PackTransposedOf(const T* w, int64_t stride, int64_t num_columns, int64_t depth,
                       float* panels) {
@@ -109,8 +85,19 @@ void PackTransposedOf(const T* w, int64_t stride, int64_t num_columns, int64_t d
     for (int v = 0; v < Simd::kPanelVectors; ++v) {
       const T* rows[kLanes];
       RowPointers(w, stride, panel * kPanelWidth + v * kLanes, num_columns, rows);
-      TransposeRows(rows, 0, depth, 0, panels + panel * kPanelWidth * depth + v * kLanes,
-                    kPanelWidth);
+      float* out = panels + panel * kPanelWidth * depth + v * kLanes;
+      int64_t k = 0;
+      for (; k + kBlockDepth<T> <= depth; k += kBlockDepth<T>) {
+        Simd::F columns[kBlockDepth<T>];
+        LoadTransposed(rows, k, columns);
+#pragma GCC unroll 32
+        for (int j = 0; j < kBlockDepth<T>; ++j) {
+          Simd::Store(out + (k + j) * kPanelWidth, columns[j]);
+        }
+      }
+      for (; k < depth; ++k) {
+        for (int i = 0; i < kLanes; ++i) out[k * kPanelWidth + i] = ScalarToFloat(rows[i][k]);
+      }
     }
   }
 }
@@ -216,77 +203,6 @@ void Gemm(const GemmArgs& args) {
   }
 }
 
-// kMatVecVectors * kLanes outputs go together: that many chains hide the latency of multiply-add.
-// Their rows of w are turned over piece by piece into a block that stays in the first cache.
-constexpr int kMatVecVectors = 4;
-constexpr int kMatVecOutputs = kMatVecVectors * kLanes;
-constexpr int64_t kMatVecDepth = 4096 / kMatVecOutputs;
-
-// sums[r] += x[r] * block for kRows rows of x.
-template <int kRows>
-FASTKV_INLINE void MultiplyBlock(const float* block, int64_t depth, const float* x,
-                                 int64_t x_stride, float (*sums)[kMatVecOutputs]) {
-  Simd::F chains[kRows][kMatVecVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kMatVecVectors; ++v) chains[r][v] = Simd::Load(sums[r] + v * kLanes);
-  }
-#pragma GCC unroll 4
-  for (int64_t k = 0; k < depth; ++k) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Simd::F factor = Simd::Set(x[r * x_stride + k]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kMatVecVectors; ++v) {
-        chains[r][v] =
-            Simd::Fma(factor, Simd::Load(block + k * kMatVecOutputs + v * kLanes), chains[r][v]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kMatVecVectors; ++v) Simd::Store(sums[r] + v * kLanes, chains[r][v]);
-  }
-}
-
-template <typename T>
-void MatVecOf(const MatVecArgs& args) {
-  alignas(64) float block[kMatVecDepth * kMatVecOutputs];
-  alignas(64) float sums[kMatVecRows][kMatVecOutputs];
-  const T* w = static_cast<const T*>(args.w);
-  for (int64_t first = 0; first < args.num_outputs; first += kMatVecOutputs) {
-    const T* rows[kMatVecVectors][kLanes];
-    for (int v = 0; v < kMatVecVectors; ++v) {
-      RowPointers(w, args.w_stride, first + v * kLanes, args.num_outputs, rows[v]);
-    }
-    for (int64_t r = 0; r < args.num_rows; ++r) {
-      for (int i = 0; i < kMatVecOutputs; ++i) sums[r][i] = 0;
-    }
-    for (int64_t k = 0; k < args.depth; k += kMatVecDepth) {
-      const int64_t step = Min(kMatVecDepth, args.depth - k);
-      // The next piece of these rows, or the first of the rows after them.
-      const int64_t ahead =
-          k + step < args.depth ? kMatVecDepth : kMatVecOutputs * args.w_stride - k;
-      for (int v = 0; v < kMatVecVectors; ++v) {
-        TransposeRows(rows[v], k, k + step, ahead, block + v * kLanes, kMatVecOutputs);
-      }
-      int64_t r = 0;
-      for (; r + 2 <= args.num_rows; r += 2) {
-        MultiplyBlock<2>(block, step, args.x + r * args.x_stride + k, args.x_stride, sums + r);
-      }
-      if (r < args.num_rows) {
-        MultiplyBlock<1>(block, step, args.x + r * args.x_stride + k, args.x_stride, sums + r);
-      }
-    }
-    const int64_t count = Min(kMatVecOutputs, args.num_outputs - first);
-    for (int64_t r = 0; r < args.num_rows; ++r) {
-      for (int64_t i = 0; i < count; ++i) args.out[r * args.out_stride + first + i] = sums[r][i];
-    }
-  }
-}
-
 // Calls function(pointer of the element type).
 template <typename Function>
 FASTKV_INLINE void WithType(const void* data, DType type, const Function& function) {
@@ -316,17 +232,6 @@ void ExpandRows(const void* x, DType type, int64_t stride, int64_t num_rows, int
   WithType(x, type, [&](const auto* data) {
     ExpandRowsOf(data, stride, num_rows, num_columns, out, out_stride);
   });
-}
-
-void MatVec(const MatVecArgs& args) {
-  if (args.num_outputs == 0) return;
-  if (args.w_type == DType::kF32) {
-    MatVecOf<float>(args);
-  } else if (args.w_type == DType::kBF16) {
-    MatVecOf<BFloat16>(args);
-  } else {
-    MatVecOf<Float16>(args);
-  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #define FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
 
 #include "backend/cpu/gemm_kernels-inl.h"
+#include "backend/cpu/mat_vec_kernels-inl.h"
 #include "backend/cpu/softmax_kernels-inl.h"
 
 namespace fastkv::cpu {
@@ -13,6 +14,7 @@ constexpr Kernels MakeKernels(CpuLevel level) {
                  .panel_width = kPanelWidth,
                  .row_tile = Simd::kRowTile,
                  .gemm = Gemm,
+                 .prepare_input = PrepareInput,
                  .mat_vec = MatVec,
                  .pack_transposed = PackTransposed,
                  .pack_panels = PackPanels,

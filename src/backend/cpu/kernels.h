@@ -2,11 +2,12 @@
 // allocation; the operations (matmul.h, prefill_attention.h, ...) cut their work into calls of
 // these.
 //
-// Every product here is one chain of multiply-adds an output, in ascending k:
+// Gemm computes every output as one chain of multiply-adds in ascending k,
 //   c = fma(a[k-1], b[k-1], ... fma(a[1], b[1], fma(a[0], b[0], c0)))
-// whatever the tile, the number of rows or the kernel. So a row's result does not depend on how
-// work is cut into blocks, on the number of threads or on the other rows of a batch, and Gemm,
-// MatVec and GemmRows agree bit for bit; so do all levels that have fused multiply-add.
+// whatever the tile and the number of rows: a result does not depend on how work is cut into
+// blocks, on the number of threads or on the other rows, and all levels that have fused
+// multiply-add agree. MatVec adds in another order, because it reads weights along k; that order
+// too is fixed for a level, whatever the number of rows and outputs.
 #ifndef FASTKV_BACKEND_CPU_KERNELS_H_
 #define FASTKV_BACKEND_CPU_KERNELS_H_
 
@@ -37,7 +38,7 @@ inline constexpr int64_t kMatVecRows = 8;
 
 // out[i, j] = x[i, :] . w[j, :]; w is read once. num_rows <= kMatVecRows.
 struct MatVecArgs {
-  const float* x = nullptr;  // [num_rows, depth]
+  const float* x = nullptr;  // [num_rows, depth], each row as PrepareInput wrote it for w_type
   int64_t x_stride = 0;
   int64_t num_rows = 0;
   const void* w = nullptr;  // [num_outputs, depth]
@@ -67,6 +68,9 @@ struct Kernels {
   int64_t row_tile;     // rows that the inner kernel of Gemm handles at once
 
   void (*gemm)(const GemmArgs& args);
+  // One row of x (f32 or bf16) as MatVec wants it for weights of `w_type`: as f32, in an order of
+  // its own.
+  void (*prepare_input)(const void* x, DType type, DType w_type, int64_t depth, float* out);
   void (*mat_vec)(const MatVecArgs& args);
 
   // The transpose of w[num_columns, depth] (f32, bf16, f16) as panels, packed: panel p holds rows

@@ -1,6 +1,5 @@
 // Products with weights: long ones in tiles through packed panels, short ones (decoding) straight
-// from the stored rows. Both add in the same order (kernels.h), so which one runs, and how the
-// tiles are cut, changes no bit of the result.
+// from the stored rows. How the work is cut changes no bit of a result (kernels.h).
 #include <algorithm>
 
 #include "backend/cpu/cpu_weight.h"
@@ -127,26 +126,19 @@ void MultiplyShort(const Context& context, const MatMulParams& params, const Cpu
   const Kernels& kernels = context.kernels();
   const int64_t num_rows = params.x.dim(0);
   const int64_t depth = weight.in_features();
-  const float* x = nullptr;
-  int64_t x_stride = 0;
-  if (params.x.dtype() == DType::kF32) {
-    x = params.x.As<float>();
-    x_stride = params.x.stride(0);
-  } else {
-    x = context.InputScratch();
-    x_stride = depth;
-    kernels.expand_rows(params.x.data(), params.x.dtype(), params.x.stride(0), num_rows, depth,
-                        context.InputScratch(), depth);
-  }
   for (const CpuWeight::Part& part : weight.parts()) {
     const ConstTensorView& w = part.values;
+    for (int64_t row = 0; row < num_rows; ++row) {
+      kernels.prepare_input(RowData(params.x, row, 0), params.x.dtype(), w.dtype(), depth,
+                            context.InputScratch() + row * depth);
+    }
     ParallelFor(context.num_threads(), CeilDivide(w.dim(0), kTaskOutputs),
                 [&](int64_t i, int thread) {
                   const int64_t begin = i * kTaskOutputs;
                   const int64_t count = std::min(kTaskOutputs, w.dim(0) - begin);
                   float* sums = context.ThreadScratch(thread);
-                  kernels.mat_vec({.x = x,
-                                   .x_stride = x_stride,
+                  kernels.mat_vec({.x = context.InputScratch(),
+                                   .x_stride = depth,
                                    .num_rows = num_rows,
                                    .w = RowData(w, begin, 0),
                                    .w_type = w.dtype(),
