@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
@@ -105,6 +106,7 @@ class Bench {
     FASTKV_CUDA_CHECK(cudaMemset(counters_.As<void>(), 0, 256 << 10));
     FASTKV_CUDA_CHECK(cudaStreamCreate(&context_.stream));
     context_.num_multiprocessors = properties.multiProcessorCount;
+    context_.max_shared_bytes = static_cast<int>(properties.sharedMemPerBlockOptin);
     context_.type = DType::kBF16;
     context_.scratch = scratch_.As<std::byte>();
     context_.scratch_bytes = 96 << 20;
@@ -123,23 +125,50 @@ class Bench {
     FASTKV_CHECK_LAUNCH("FillNormal");
   }
 
-  // Milliseconds of one run: the median of batches; `run` gets a counter for rotating inputs.
+  // Milliseconds of one run: the median of batches; `run` gets a counter for rotating inputs. Short
+  // runs are captured in a graph, so that the host's launch rate does not show.
   double Milliseconds(const std::function<void(int64_t)>& run) {
+    constexpr double kShortMs = 0.5;
+    constexpr double kBatchMs = 15;
     int64_t turn = 0;
-    run(turn++);
-    const auto batch_ms = [&](int64_t count) {
-      FASTKV_CUDA_CHECK(cudaEventRecord(begin_, context_.stream));
+    const auto enqueue = [&](int64_t count) {
       for (int64_t i = 0; i < count; ++i) run(turn++);
+    };
+    const auto elapsed_ms = [&](const std::function<void()>& work) {
+      FASTKV_CUDA_CHECK(cudaEventRecord(begin_, context_.stream));
+      work();
       FASTKV_CUDA_CHECK(cudaEventRecord(end_, context_.stream));
       FASTKV_CUDA_CHECK(cudaEventSynchronize(end_));
       float ms = 0;
       FASTKV_CUDA_CHECK(cudaEventElapsedTime(&ms, begin_, end_));
-      return static_cast<double>(ms) / static_cast<double>(count);
+      return static_cast<double>(ms);
     };
-    const double once = batch_ms(1);
-    const auto count = std::clamp<int64_t>(static_cast<int64_t>(15 / std::max(once, 1e-3)), 1, 200);
+    enqueue(1);
+    const double once = elapsed_ms([&] { enqueue(1); });
+    const auto count =
+        std::clamp<int64_t>(static_cast<int64_t>(kBatchMs / std::max(once, 1e-3)), 1, 200);
+    cudaGraphExec_t graph_exec = nullptr;
+    if (once < kShortMs) {
+      cudaGraph_t graph = nullptr;
+      FASTKV_CUDA_CHECK(cudaStreamBeginCapture(context_.stream, cudaStreamCaptureModeThreadLocal));
+      enqueue(count);
+      FASTKV_CUDA_CHECK(cudaStreamEndCapture(context_.stream, &graph));
+      FASTKV_CUDA_CHECK(cudaGraphInstantiate(&graph_exec, graph, 0));
+      FASTKV_CUDA_CHECK(cudaGraphDestroy(graph));
+      FASTKV_CUDA_CHECK(cudaGraphLaunch(graph_exec, context_.stream));
+    }
     std::vector<double> times;
-    for (int i = 0; i < 5; ++i) times.push_back(batch_ms(count));
+    for (int i = 0; i < 5; ++i) {
+      const double ms = elapsed_ms([&] {
+        if (graph_exec != nullptr) {
+          FASTKV_CUDA_CHECK(cudaGraphLaunch(graph_exec, context_.stream));
+        } else {
+          enqueue(count);
+        }
+      });
+      times.push_back(ms / static_cast<double>(count));
+    }
+    if (graph_exec != nullptr) FASTKV_CUDA_CHECK(cudaGraphExecDestroy(graph_exec));
     std::sort(times.begin(), times.end());
     return times[times.size() / 2];
   }
@@ -159,11 +188,12 @@ class Bench {
     std::fflush(stdout);
   }
 
-  void Write(const char* path, const std::string& libraries) const {
+  // False where the file could not be written.
+  bool Write(const char* path, const std::string& libraries) const {
     std::FILE* file = std::fopen(path, "w");
     if (file == nullptr) {
       std::fprintf(stderr, "gpu_ops_bench: cannot write %s\n", path);
-      return;
+      return false;
     }
     int driver = 0;
     int runtime = 0;
@@ -183,7 +213,7 @@ class Bench {
       std::fprintf(file, "%s%s\n", rows_[i].c_str(), i + 1 < rows_.size() ? "," : "");
     }
     std::fprintf(file, "  ]\n}\n");
-    std::fclose(file);
+    return std::fclose(file) == 0;
   }
 
  private:
@@ -546,10 +576,14 @@ void MeasureRows(Bench& bench) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: gpu_ops_bench FILE.json\n");
+  if (argc != 2 && argc != 3) {
+    std::fprintf(stderr,
+                 "usage: gpu_ops_bench FILE.json "
+                 "[ceilings|matmul|prefill|cached|selection|rows|matvec]\n");
     return 2;
   }
+  const std::string section = argc == 3 ? argv[2] : "";
+  const auto wanted = [&](const char* name) { return section.empty() || section == name; };
   Result<std::unique_ptr<MatMulEngine>> engine = MatMulEngine::Create();
   if (!engine.ok()) {
     std::fprintf(stderr, "gpu_ops_bench: %s\n", engine.status().message().c_str());
@@ -561,15 +595,14 @@ int Main(int argc, char** argv) {
                                 (cudnn != nullptr ? cudnn->description() : "no cuDNN: " + reason);
   Bench bench;
   std::printf("%s, %s\n", bench.device_name().c_str(), libraries.c_str());
-  MeasureCeilings(bench);
-  MeasureMatMul(bench, **engine);
-  MeasurePrefill(bench, cudnn.get());
-  MeasureCached(bench);
-  MeasureSelection(bench);
-  MeasureRows(bench);
-  MeasureMatVec(bench, **engine);
-  bench.Write(argv[1], libraries);
-  return 0;
+  if (wanted("ceilings")) MeasureCeilings(bench);
+  if (wanted("matmul")) MeasureMatMul(bench, **engine);
+  if (wanted("prefill")) MeasurePrefill(bench, cudnn.get());
+  if (wanted("cached")) MeasureCached(bench);
+  if (wanted("selection")) MeasureSelection(bench);
+  if (wanted("rows")) MeasureRows(bench);
+  if (wanted("matvec")) MeasureMatVec(bench, **engine);
+  return bench.Write(argv[1], libraries) ? 0 : 1;
 }
 
 }  // namespace

@@ -17,22 +17,20 @@
 namespace fastkv::cuda {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * kWarpSize;
-constexpr int kTile = 16;                   // entries a warp takes at a time
-constexpr int kBlockTile = kWarps * kTile;  // split sizes are multiples of it
-constexpr int kRows = 16;                   // query rows (token, head of the group) of a block
+constexpr int kTile = 16;            // entries a warp takes at a time
+constexpr int kSplitMultiple = 128;  // of entries: a tile for each of eight warps
+constexpr int kRows = 16;            // query rows (token, head of the group) of a block
 constexpr int kMaxSplits = 64;
 // From here on FlashAttention's larger tiles win.
 constexpr int64_t kMaxRowsPerKvHead = 64;
 constexpr int kInlineKvHeads = 32;
 
 __host__ __device__ __forceinline__ int64_t SplitEntries(int64_t num_entries) {
-  constexpr int64_t kFewSplits = 32;
+  constexpr int64_t kFewSplits = 16;
   constexpr int64_t kManyEntries = 32768;  // enough for each of kMaxSplits parts
   const int64_t splits = num_entries > kManyEntries ? kMaxSplits : kFewSplits;
   const int64_t entries = (num_entries + splits - 1) / splits;
-  return (entries + kBlockTile - 1) / kBlockTile * kBlockTile;
+  return (entries + kSplitMultiple - 1) / kSplitMultiple * kSplitMultiple;
 }
 
 __host__ __device__ __forceinline__ int NumSplits(int64_t num_entries) {
@@ -64,8 +62,10 @@ struct KernelParams {
   uint32_t* counters;     // [sequence, KV head, row tile]
 };
 
-template <int kDim>
+template <int kDim, int kWarpCount>
 struct Shape {
+  static constexpr int kWarps = kWarpCount;
+  static constexpr int kThreads = kWarps * kWarpSize;
   static constexpr int kChunks = kDim / 8;
   static constexpr int kStages = kDim <= 128 ? 3 : 2;
   static constexpr int kTileBytes = kTile * kDim * 2;
@@ -79,9 +79,18 @@ struct Shape {
   }
 };
 
+// Where the result of a row of a KV head goes; row r is token r / group_size of the sequence.
+__device__ __forceinline__ BF16* OutputRow(const KernelParams& p, int64_t sequence, int kv_head,
+                                           int row) {
+  const int token = row / p.group_size;
+  const int q_head = kv_head * p.group_size + (row - token * p.group_size);
+  return p.out + (sequence * p.q_len + token) * p.out_stride + int64_t{q_head} * p.head_dim;
+}
+
 // The parts of all splits of this block's rows, merged in split order; a warp a row.
+template <int kWarps>
 __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits, int num_rows,
-                            int64_t first_row, int kv_head, int64_t sequence) {
+                            int first_row, int kv_head, int64_t sequence) {
   const int warp = threadIdx.x / kWarpSize;
   const int lane = threadIdx.x % kWarpSize;
   for (int r = warp; r < num_rows; r += kWarps) {
@@ -111,10 +120,7 @@ __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits,
     }
     const float inverse = 1.0f / WarpSum(total);
 
-    const int64_t row = first_row + r;
-    const int64_t token = row / p.group_size;
-    const int64_t q_head = kv_head * int64_t{p.group_size} + (row - token * p.group_size);
-    BF16* to = p.out + (sequence * p.q_len + token) * p.out_stride + q_head * p.head_dim;
+    BF16* to = OutputRow(p, sequence, kv_head, first_row + r);
     const int64_t split_stride = int64_t{p.rows_per_tile} * p.head_dim;
     const float* from = p.partial_out + cell * p.max_splits * split_stride + r * p.head_dim;
     const int num_packs = p.head_dim / 4;
@@ -124,7 +130,7 @@ __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits,
 #pragma unroll
       for (int k = 0; k < kPerLane; ++k) {
         const int here = min(kWarpSize, num_splits - k * kWarpSize);
-#pragma unroll 8
+#pragma unroll 16
         for (int s = 0; s < here; ++s) {
           const float w = __shfl_sync(kFullMask, factor[k], s);
           if (pack >= num_packs) continue;
@@ -145,10 +151,11 @@ __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits,
 }
 
 // Grid: (split, KV head x row tile, sequence).
-template <int kDim>
-__global__ void __launch_bounds__(kThreads)
+template <int kDim, int kWarpCount>
+__global__ void __launch_bounds__(kWarpCount* kWarpSize)
     CachedAttentionKernel(const __grid_constant__ KernelParams p) {
-  using S = Shape<kDim>;
+  using S = Shape<kDim, kWarpCount>;
+  constexpr int kWarps = S::kWarps;
   extern __shared__ __align__(128) unsigned char shared[];
   __shared__ SoftmaxState warp_states[kWarps][kRows];
   __shared__ bool is_last;
@@ -172,9 +179,9 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t begin = split * split_entries;
   const int64_t end = min(kv.num_entries, begin + split_entries);
 
-  const int64_t first_row = row_tile * int64_t{kRows};
-  const int num_rows = static_cast<int>(min(int64_t{kRows}, p.q_len * p.group_size - first_row));
-  const int64_t num_hidden_last = source.tail_len == 0 ? 0 : p.q_len - 1;
+  const int first_row = row_tile * kRows;
+  const int num_rows = min(kRows, static_cast<int>(p.q_len) * p.group_size - first_row);
+  const int num_hidden_last = source.tail_len == 0 ? 0 : static_cast<int>(p.q_len) - 1;
 
   // This thread's rows: group and group + 8.
   uint32_t query[kDim / 16][4];
@@ -183,12 +190,13 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int j = 0; j < 2; ++j) {
     const int r = group + 8 * j;
-    const int64_t row = first_row + min(r, num_rows - 1);
-    const int64_t token = row / p.group_size;
-    const int64_t q_head = kv_head * int64_t{p.group_size} + (row - token * p.group_size);
+    const int row = first_row + min(r, num_rows - 1);
+    const int token = row / p.group_size;
+    const int q_head = kv_head * p.group_size + (row - token * p.group_size);
     visible[j] = kv.num_entries - (num_hidden_last == 0 ? 0 : num_hidden_last - token);
     oldest[j] = p.window > 0 ? kv.Position(visible[j] - 1) - p.window : INT64_MIN;
-    const BF16* from = p.q + (sequence * p.q_len + token) * p.q_stride + q_head * p.head_dim;
+    const BF16* from =
+        p.q + (sequence * p.q_len + token) * p.q_stride + int64_t{q_head} * p.head_dim;
 #pragma unroll
     for (int step = 0; step < kDim / 16; ++step) {
 #pragma unroll
@@ -321,33 +329,41 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   const int64_t cell = (sequence * p.num_kv_heads + kv_head) * p.row_tiles + row_tile;
   const int64_t slot = (cell * p.max_splits + split) * p.rows_per_tile;
-  for (int i = threadIdx.x; i < num_rows * p.head_dim; i += kThreads) {
-    const int r = i / p.head_dim;
-    const int c = i - r * p.head_dim;
+  for (int r = warp; r < num_rows; r += kWarps) {
     float block_largest = -INFINITY;
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
       block_largest = fmaxf(block_largest, warp_states[w][r].largest);
     }
     float block_sum = 0;
-    float value = 0;
+    float factor[kWarps];
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
       const SoftmaxState state = warp_states[w][r];
-      const float factor = state.largest == -INFINITY ? 0.0f : Exp2(state.largest - block_largest);
-      block_sum += factor * state.sum;
-      value += factor * reinterpret_cast<const float*>(shared + w * S::kWarpBytes)[r * kDim + c];
+      factor[w] = state.largest == -INFINITY ? 0.0f : Exp2(state.largest - block_largest);
+      block_sum += factor[w] * state.sum;
     }
-    if (num_splits == 1) {
-      const int64_t row = first_row + r;
-      const int64_t token = row / p.group_size;
-      const int64_t q_head = kv_head * int64_t{p.group_size} + (row - token * p.group_size);
-      p.out[(sequence * p.q_len + token) * p.out_stride + q_head * p.head_dim + c] =
-          FromFloat<BF16>(value / block_sum);
-    } else {
-      p.partial_out[(slot + r) * p.head_dim + c] = value;
-      if (c == 0) p.partial[slot + r] = {block_largest, block_sum};
+    const float inverse = 1.0f / block_sum;
+    for (int c = lane * 4; c < p.head_dim; c += kWarpSize * 4) {
+      float4 value = {};
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) {
+        const float4 part = *reinterpret_cast<const float4*>(
+            reinterpret_cast<const float*>(shared + w * S::kWarpBytes) + r * kDim + c);
+        value.x += factor[w] * part.x;
+        value.y += factor[w] * part.y;
+        value.z += factor[w] * part.z;
+        value.w += factor[w] * part.w;
+      }
+      if (num_splits == 1) {
+        *reinterpret_cast<uint2*>(OutputRow(p, sequence, kv_head, first_row + r) + c) =
+            uint2{PackBF16(value.x * inverse, value.y * inverse),
+                  PackBF16(value.z * inverse, value.w * inverse)};
+      } else {
+        *reinterpret_cast<float4*>(p.partial_out + (slot + r) * p.head_dim + c) = value;
+      }
     }
+    if (num_splits > 1 && lane == 0) p.partial[slot + r] = {block_largest, block_sum};
   }
   if (num_splits == 1) return;
 
@@ -360,9 +376,10 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   if (!is_last) return;
   __threadfence();
-  MergeSplits(p, cell, num_splits, num_rows, first_row, kv_head, sequence);
+  MergeSplits<kWarps>(p, cell, num_splits, num_rows, first_row, kv_head, sequence);
 }
 
+constexpr int kUploadThreads = 128;
 constexpr int64_t kUploadBytes = 2048;
 
 // A launch's parameters are copied when it is enqueued: host data reaches the device in stream
@@ -383,7 +400,7 @@ void Upload(const Context& context, const void* from, int64_t num_bytes, void* t
     const int64_t here = std::min(kUploadBytes, num_bytes - offset);
     std::memcpy(chunk.words, static_cast<const std::byte*>(from) + offset,
                 static_cast<size_t>(here));
-    UploadKernel<<<1, kThreads, 0, context.stream>>>(
+    UploadKernel<<<1, kUploadThreads, 0, context.stream>>>(
         chunk, static_cast<int>(here / 8),
         reinterpret_cast<uint64_t*>(static_cast<std::byte*>(to) + offset));
     FASTKV_CHECK_LAUNCH("UploadKernel");
@@ -441,15 +458,16 @@ SequenceAttention ToSequenceAttention(const CachedAttentionParams& params, int64
   return a;
 }
 
-template <int kDim>
+template <int kDim, int kWarps>
 void Launch(const Context& context, const KernelParams& p, int64_t num_sequences) {
-  const auto kernel = CachedAttentionKernel<kDim>;
-  FASTKV_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                         Shape<kDim>::kSharedBytes));
+  using S = Shape<kDim, kWarps>;
+  const auto kernel = CachedAttentionKernel<kDim, kWarps>;
+  FASTKV_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes));
   const dim3 grid(static_cast<unsigned>(p.max_splits),
                   static_cast<unsigned>(p.num_kv_heads * p.row_tiles),
                   static_cast<unsigned>(num_sequences));
-  kernel<<<grid, kThreads, Shape<kDim>::kSharedBytes, context.stream>>>(p);
+  kernel<<<grid, S::kThreads, S::kSharedBytes, context.stream>>>(p);
   FASTKV_CHECK_LAUNCH("CachedAttentionKernel");
 }
 
@@ -482,11 +500,13 @@ void LaunchSplit(const Context& context, const CachedAttentionParams& params, in
   p.q += begin * p.q_len * p.q_stride;
   p.out += begin * p.q_len * p.out_stride;
   if (p.head_dim <= 64) {
-    Launch<64>(context, p, count);
+    Launch<64, 8>(context, p, count);
+  } else if (p.head_dim <= 128 && Shape<128, 8>::kSharedBytes <= context.max_shared_bytes) {
+    Launch<128, 8>(context, p, count);
   } else if (p.head_dim <= 128) {
-    Launch<128>(context, p, count);
+    Launch<128, 4>(context, p, count);
   } else {
-    Launch<256>(context, p, count);
+    Launch<256, 4>(context, p, count);
   }
 }
 

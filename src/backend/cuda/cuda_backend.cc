@@ -69,6 +69,7 @@ Status CudaBackend::Initialize(const CudaOptions& options) {
   FASTKV_RETURN_IF_ERROR(CheckKernelsRun());
   context_.type = options.compute_type == ComputeType::kF32 ? DType::kF32 : DType::kBF16;
   context_.num_multiprocessors = properties.multiProcessorCount;
+  context_.max_shared_bytes = static_cast<int>(properties.sharedMemPerBlockOptin);
   FASTKV_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking),
                               "creating a CUDA stream");
   FASTKV_ASSIGN_OR_RETURN(scratch_, Allocate(kScratchBytes, "scratch memory of the CUDA device"));

@@ -286,11 +286,14 @@ void Launch(const Context& context, const SequenceAttention& a) {
 }  // namespace
 
 bool FlashAttentionFits(const Context& context, const SequenceAttention& a) {
+  const bool fits_shared_memory =
+      a.head_dim <= 128 || Shape<256, 1>::kSharedBytes <= context.max_shared_bytes;
   return context.type == DType::kBF16 && a.head_dim % 8 == 0 && a.head_dim <= kMaxHeadDim &&
-         a.q_stride % 8 == 0 && a.out_stride % 2 == 0 && a.kv.tail_key_stride % 8 == 0 &&
-         a.kv.tail_value_stride % 8 == 0 && IsAligned(a.q, 16) && IsAligned(a.out, 4) &&
-         IsAligned(a.kv.frozen_keys, 16) && IsAligned(a.kv.frozen_values, 16) &&
-         IsAligned(a.kv.tail_keys, 16) && IsAligned(a.kv.tail_values, 16);
+         fits_shared_memory && a.q_stride % 8 == 0 && a.out_stride % 2 == 0 &&
+         a.kv.tail_key_stride % 8 == 0 && a.kv.tail_value_stride % 8 == 0 && IsAligned(a.q, 16) &&
+         IsAligned(a.out, 4) && IsAligned(a.kv.frozen_keys, 16) &&
+         IsAligned(a.kv.frozen_values, 16) && IsAligned(a.kv.tail_keys, 16) &&
+         IsAligned(a.kv.tail_values, 16);
 }
 
 void FlashAttention(const Context& context, const SequenceAttention& a) {

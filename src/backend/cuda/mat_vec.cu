@@ -14,10 +14,10 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kWarpSize;
-constexpr int kFeatures = 16;  // of a block
-constexpr int kRowTile = 8;    // rows of x of one instruction
-constexpr int kChunk = 32;     // input features a warp takes at a time
-constexpr int kUnrolled = 4;   // chunks whose loads are in flight together
+constexpr int kFeatureTile = 16;   // output features of one instruction
+constexpr int kRowTile = 8;        // rows of x of one instruction
+constexpr int kChunk = 32;         // input features a warp takes at a time
+constexpr int kLoadsInFlight = 8;  // of 16 bytes of the weight, by a lane
 
 struct KernelParams {
   const BF16* x;
@@ -34,38 +34,48 @@ struct KernelParams {
 
 // Lane 4 g + t holds components 8 t .. 8 t + 7 of a chunk, of features g and g + 8 and of x's row
 // g: the instruction's order of components does not matter as long as both operands share it.
-template <int kRowTiles, typename Out>
+template <int kRowTiles, int kFeatureTiles, typename Out>
 __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__ KernelParams p) {
-  __shared__ float sums[kWarps][kRowTiles * kRowTile][kFeatures + 1];
+  constexpr int kFeatures = kFeatureTiles * kFeatureTile;
+  constexpr int kUnrolled = kLoadsInFlight / (2 * kFeatureTiles);
+  extern __shared__ float sums[];  // [warp][row][feature], rows padded by one
+  constexpr int kSumStride = kFeatures + 1;
+  constexpr int kWarpSums = kRowTiles * kRowTile * kSumStride;
   const int warp = threadIdx.x / kWarpSize;
   const int lane = threadIdx.x % kWarpSize;
   const int group = lane / 4;
   const int quarter = lane % 4;
   const int64_t first_feature = blockIdx.x * int64_t{kFeatures};
   const int64_t last = p.out_features - 1;
-  const BF16* low = p.weight + min(first_feature + group, last) * p.in_features + quarter * 8;
-  const BF16* high = p.weight + min(first_feature + group + 8, last) * p.in_features + quarter * 8;
+  const BF16* weight[kFeatureTiles][2];
+#pragma unroll
+  for (int f = 0; f < kFeatureTiles; ++f) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int64_t feature = first_feature + f * kFeatureTile + group + 8 * j;
+      weight[f][j] = p.weight + min(feature, last) * p.in_features + quarter * 8;
+    }
+  }
   const BF16* x = p.x + quarter * 8;
 
-  float acc[kRowTiles][4] = {};
+  float acc[kFeatureTiles][kRowTiles][4] = {};
   const int64_t num_chunks = p.in_features / kChunk;
   for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
-    uint4 weight_low[kUnrolled];
-    uint4 weight_high[kUnrolled];
+    uint4 w[kUnrolled][kFeatureTiles][2];
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
-      if (chunk < num_chunks) {
-        weight_low[u] = LoadStreaming(low + chunk * kChunk);
-        weight_high[u] = LoadStreaming(high + chunk * kChunk);
+      if (chunk >= num_chunks) break;
+#pragma unroll
+      for (int f = 0; f < kFeatureTiles; ++f) {
+        w[u][f][0] = LoadStreaming(weight[f][0] + chunk * kChunk);
+        w[u][f][1] = LoadStreaming(weight[f][1] + chunk * kChunk);
       }
     }
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
       if (chunk >= num_chunks) break;
-      const uint4 a = weight_low[u];
-      const uint4 b = weight_high[u];
 #pragma unroll
       for (int tile = 0; tile < kRowTiles; ++tile) {
         const int row = tile * kRowTile + group;
@@ -73,16 +83,26 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
         if (row < p.num_rows) {
           v = __ldg(reinterpret_cast<const uint4*>(x + row * p.x_stride + chunk * kChunk));
         }
-        MultiplyAdd(acc[tile], a.x, b.x, a.y, b.y, v.x, v.y);
-        MultiplyAdd(acc[tile], a.z, b.z, a.w, b.w, v.z, v.w);
+#pragma unroll
+        for (int f = 0; f < kFeatureTiles; ++f) {
+          const uint4 a = w[u][f][0];
+          const uint4 b = w[u][f][1];
+          MultiplyAdd(acc[f][tile], a.x, b.x, a.y, b.y, v.x, v.y);
+          MultiplyAdd(acc[f][tile], a.z, b.z, a.w, b.w, v.z, v.w);
+        }
       }
     }
   }
 #pragma unroll
-  for (int tile = 0; tile < kRowTiles; ++tile) {
+  for (int f = 0; f < kFeatureTiles; ++f) {
 #pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      sums[warp][tile * kRowTile + 2 * quarter + c % 2][group + c / 2 * 8] = acc[tile][c];
+    for (int tile = 0; tile < kRowTiles; ++tile) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int row = tile * kRowTile + 2 * quarter + c % 2;
+        const int feature = f * kFeatureTile + group + c / 2 * 8;
+        sums[warp * kWarpSums + row * kSumStride + feature] = acc[f][tile][c];
+      }
     }
   }
   __syncthreads();
@@ -92,7 +112,9 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
     if (feature > last) continue;
     float sum = 0;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) sum += sums[w][row][i % kFeatures];
+    for (int w = 0; w < kWarps; ++w) {
+      sum += sums[w * kWarpSums + row * kSumStride + i % kFeatures];
+    }
     if (p.bias != nullptr) sum += p.bias[feature];
     Out* to = static_cast<Out*>(p.out) + row * p.out_stride + feature;
     if (p.accumulate) sum += ToFloat(*to);
@@ -100,19 +122,30 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
   }
 }
 
+template <int kRowTiles, int kFeatureTiles, typename Out>
+void LaunchTiles(const Context& context, const KernelParams& p) {
+  constexpr int kFeatures = kFeatureTiles * kFeatureTile;
+  constexpr int kSharedBytes =
+      kWarps * kRowTiles * kRowTile * (kFeatures + 1) * static_cast<int>(sizeof(float));
+  const auto kernel = MatVecKernel<kRowTiles, kFeatureTiles, Out>;
+  FASTKV_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+  kernel<<<GridX(CeilDivide(p.out_features, kFeatures)), kThreads, kSharedBytes, context.stream>>>(
+      p);
+  FASTKV_CHECK_LAUNCH("MatVecKernel");
+}
+
 template <typename Out>
 void Launch(const Context& context, const KernelParams& p) {
-  const unsigned grid = GridX(CeilDivide(p.out_features, kFeatures));
   if (p.num_rows <= 8) {
-    MatVecKernel<1, Out><<<grid, kThreads, 0, context.stream>>>(p);
+    LaunchTiles<1, 1, Out>(context, p);
   } else if (p.num_rows <= 16) {
-    MatVecKernel<2, Out><<<grid, kThreads, 0, context.stream>>>(p);
+    LaunchTiles<2, 2, Out>(context, p);
   } else if (p.num_rows <= 32) {
-    MatVecKernel<4, Out><<<grid, kThreads, 0, context.stream>>>(p);
+    LaunchTiles<4, 2, Out>(context, p);
   } else {
-    MatVecKernel<8, Out><<<grid, kThreads, 0, context.stream>>>(p);
+    LaunchTiles<8, 2, Out>(context, p);
   }
-  FASTKV_CHECK_LAUNCH("MatVecKernel");
 }
 
 }  // namespace
