@@ -13,6 +13,7 @@
 #include "fastkv/interrupt.h"
 #include "fastkv/progress_bar.h"
 #include "io/json.h"
+#include "io/quoted.h"
 
 namespace fastkv {
 namespace {
@@ -87,6 +88,17 @@ std::string CommandOf(const DemoOptions& options) {
   return command;
 }
 
+// Fails before the long runs where the page could not be written after them.
+Status CheckPagePath(const std::string& page) {
+  const size_t slash = page.rfind('/');
+  if (slash == page.npos || slash == 0) return OkStatus();
+  const std::string folder = page.substr(0, slash);
+  const Result<bool> is_folder = RealFileSystem().IsDirectory(folder);
+  if (is_folder.ok() && is_folder.value()) return OkStatus();
+  return InvalidArgumentError("--output: expected a path in an existing folder, but " +
+                              Quoted(folder) + " is none; create it first");
+}
+
 std::string PlaceOf(const std::string& path) {
   const Result<std::string> real = RealFileSystem().RealPath(path);
   return real.ok() ? real.value() : path;
@@ -118,6 +130,7 @@ void AddDemoOptions(CLI::App& command, DemoOptions& options) {
 Status RunDemo(const DemoOptions& options, std::ostream& out) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
+  FASTKV_RETURN_IF_ERROR(CheckPagePath(options.page));
   DemoRunOptions run;
   FASTKV_ASSIGN_OR_RETURN(run.method, MethodConfigOf(options.method));
   run.context_tokens = options.context_tokens;

@@ -18,7 +18,7 @@ struct DemoOptions {
   MethodFlags method;
   int64_t context_tokens = 16384;
   int64_t max_questions = 5;
-  double time_budget_seconds = 70;
+  double time_budget_seconds = 85;
   uint64_t seed = 1;
   std::string page = "fastkv-demo.html";
   bool json = false;

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "engine/session.h"
+#include "eval/human_format.h"
 #include "fastkv/interrupt.h"
 #include "fastkv/progress_bar.h"
 #include "io/json.h"
@@ -72,7 +73,7 @@ void PrintText(const Json& report, std::ostream& out) {
   out << fmt::format("prompt tokens   {}\n", report["prompt_tokens"].get<int64_t>());
   out << "output ids     ";
   for (const Json& id : report["output_ids"]) out << ' ' << id.get<int64_t>();
-  out << fmt::format("\nKV memory       {}\n", FormatBytes(report["kv_bytes"].get<int64_t>()));
+  out << fmt::format("\nKV memory       {}\n", HumanBytes(report["kv_bytes"].get<int64_t>()));
   out << fmt::format("prefill         {:.1f} ms\n", report["prefill_ms"].get<double>());
   out << fmt::format("decode          {:.2f} ms per token\n",
                      report["decode_ms_per_token"].get<double>());
@@ -122,7 +123,7 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   FASTKV_ASSIGN_OR_RETURN(const std::vector<float> last_logits, session.LastLogits());
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,
                           session.Decode({.max_new_tokens = options.new_tokens,
-                                          .end_ids = engine->generation_config().end_ids,
+                                          .end_ids = EndIdsOf(engine->generation_config()),
                                           .cancel = &cancel}));
   if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
 

@@ -74,6 +74,11 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       .add_option("--dtype", flags.dtype, "Arithmetic of the matrix products: auto, f32 or bf16")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  command.add_option("--rope-dtype", flags.rope_dtype,
+                     "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
+                     "to bfloat16 as a whole")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
 }
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
@@ -157,6 +162,7 @@ Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) 
   options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
+  options.bf16_rope = flags.rope_dtype == "bf16";
   ProgressBar bar("loading", quiet);
   return Engine::Load(files, options, [&](int64_t done, int64_t total) {
     bar.Show(static_cast<double>(done) / static_cast<double>(total),

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "eval/human_format.h"
 
 namespace fastkv {
 namespace {
@@ -58,8 +59,8 @@ void PrefillBar::Show(const PrefillProgress& progress, int64_t prompt_tokens) {
   const double rate = seconds > 0 ? share * static_cast<double>(prompt_tokens) / seconds : 0;
   bar_.Show(share, fmt::format("layer {}/{}, {} tokens, {} tokens/s",
                                std::min(progress.layer + 1, progress.num_layers),
-                               progress.num_layers, FormatCount(progress.tokens_in_layer),
-                               FormatCount(static_cast<int64_t>(rate))));
+                               progress.num_layers, HumanCount(progress.tokens_in_layer),
+                               HumanCount(static_cast<int64_t>(rate))));
 }
 
 std::string FormatDuration(double seconds) {
@@ -68,25 +69,6 @@ std::string FormatDuration(double seconds) {
   const int64_t minutes = total / 60 % 60;
   if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60);
   return fmt::format("{}:{:02}", minutes, total % 60);
-}
-
-std::string FormatCount(int64_t count) {
-  std::string digits = std::to_string(count);
-  for (auto i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3) {
-    if (digits[i - 1] != '-') digits.insert(i, ",");
-  }
-  return digits;
-}
-
-std::string FormatBytes(int64_t bytes) {
-  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  int unit = 0;
-  while (value >= 1024 && unit < 4) {
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format(unit == 0 ? "{:.0f} {}" : "{:.1f} {}", value, units[unit]);
 }
 
 }  // namespace fastkv

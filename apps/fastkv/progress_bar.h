@@ -46,10 +46,6 @@ class PrefillBar {
 
 // "0:07", "12:34", "1:02:03".
 std::string FormatDuration(double seconds);
-// "12,345".
-std::string FormatCount(int64_t count);
-// "512 B", "12.3 MiB".
-std::string FormatBytes(int64_t bytes);
 
 }  // namespace fastkv
 

@@ -1,5 +1,5 @@
-// The memory seam. All large memory (weights, activations, KV) is taken through an Allocator, so that a
-// test can make any allocation fail and a run can report the bytes it really held.
+// The memory seam. All large memory (weights, activations, KV) is taken through an Allocator, so
+// that a test can make any allocation fail and a run can report the bytes it really held.
 #ifndef FASTKV_BASE_ALLOCATOR_H_
 #define FASTKV_BASE_ALLOCATOR_H_
 

@@ -11,8 +11,7 @@ void CheckFailed(const char* file, int line, const char* condition, const char* 
   std::abort();
 }
 
-void CheckOpFailed(const char* file, int line, const char* condition, int64_t left,
-                   int64_t right) {
+void CheckOpFailed(const char* file, int line, const char* condition, int64_t left, int64_t right) {
   std::fprintf(stderr, "fastkv bug: %s:%d: check failed: %s (%" PRId64 " against %" PRId64 ")\n",
                file, line, condition, left, right);
   std::abort();

@@ -1,5 +1,5 @@
-// bfloat16 and IEEE half as storage types. Conversion to bfloat16 rounds to nearest, ties to even, on
-// every path; NaN stays NaN (quieted).
+// bfloat16 and IEEE half as storage types. Conversion to bfloat16 rounds to nearest, ties to even,
+// on every path; NaN stays NaN (quieted).
 #ifndef FASTKV_BASE_FLOAT16_H_
 #define FASTKV_BASE_FLOAT16_H_
 

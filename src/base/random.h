@@ -1,5 +1,5 @@
-// The randomness seam: a small counter-based generator. The same seed gives the same numbers on every
-// machine; no run draws from anything else.
+// The randomness seam: a small counter-based generator. The same seed gives the same numbers on
+// every machine; no run draws from anything else.
 #ifndef FASTKV_BASE_RANDOM_H_
 #define FASTKV_BASE_RANDOM_H_
 
@@ -25,7 +25,8 @@ class Random {
   // Uniform in [0, bound). REQUIRES: bound > 0.
   int64_t NextInt(int64_t bound) {
     FASTKV_CHECK_GT(bound, 0);
-    const auto wide = static_cast<unsigned __int128>(NextUint64()) * static_cast<uint64_t>(bound);
+    __extension__ typedef unsigned __int128 Uint128;  // ISO C++ has no such type
+    const auto wide = static_cast<Uint128>(NextUint64()) * static_cast<uint64_t>(bound);
     return static_cast<int64_t>(wide >> 64);
   }
 

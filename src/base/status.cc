@@ -4,17 +4,28 @@ namespace fastkv {
 
 std::string_view StatusCodeName(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "ok";
-    case StatusCode::kInvalidArgument: return "invalid argument";
-    case StatusCode::kFormat: return "format";
-    case StatusCode::kLimit: return "limit";
-    case StatusCode::kNotFound: return "not found";
-    case StatusCode::kUnsupported: return "unsupported";
-    case StatusCode::kIo: return "io";
-    case StatusCode::kMemory: return "memory";
-    case StatusCode::kDevice: return "device";
-    case StatusCode::kCancelled: return "cancelled";
-    case StatusCode::kNumeric: return "numeric";
+    case StatusCode::kOk:
+      return "ok";
+    case StatusCode::kInvalidArgument:
+      return "invalid argument";
+    case StatusCode::kFormat:
+      return "format";
+    case StatusCode::kLimit:
+      return "limit";
+    case StatusCode::kNotFound:
+      return "not found";
+    case StatusCode::kUnsupported:
+      return "unsupported";
+    case StatusCode::kIo:
+      return "io";
+    case StatusCode::kMemory:
+      return "memory";
+    case StatusCode::kDevice:
+      return "device";
+    case StatusCode::kCancelled:
+      return "cancelled";
+    case StatusCode::kNumeric:
+      return "numeric";
   }
   return "unknown";
 }
@@ -47,17 +58,21 @@ Status NumericError(std::string message) {
 
 int ExitStatusFor(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kOk: return 0;
+    case StatusCode::kOk:
+      return 0;
     case StatusCode::kInvalidArgument:
     case StatusCode::kFormat:
     case StatusCode::kLimit:
     case StatusCode::kNotFound:
-    case StatusCode::kUnsupported: return 2;
-    case StatusCode::kCancelled: return 130;
+    case StatusCode::kUnsupported:
+      return 2;
+    case StatusCode::kCancelled:
+      return 130;
     case StatusCode::kIo:
     case StatusCode::kMemory:
     case StatusCode::kDevice:
-    case StatusCode::kNumeric: return 1;
+    case StatusCode::kNumeric:
+      return 1;
   }
   return 1;
 }

@@ -1,5 +1,5 @@
-// Errors as values. Every failure that a file, a prompt, a device or an empty memory can cause travels
-// as a Status or a Result<T>; broken invariants of our own abort instead (check.h).
+// Errors as values. Every failure that a file, a prompt, a device or an empty memory can cause
+// travels as a Status or a Result<T>; broken invariants of our own abort instead (check.h).
 //
 // Thread-safety: values; distinct objects may be used from distinct threads.
 #ifndef FASTKV_BASE_STATUS_H_
@@ -63,7 +63,8 @@ Status DeviceError(std::string message);
 Status CancelledError(std::string message);
 Status NumericError(std::string message);
 
-// The process exit status for a failed command: 2 for bad input or usage, 130 for cancelled, 1 otherwise.
+// The process exit status for a failed command: 2 for bad input or usage, 130 for cancelled, 1
+// otherwise.
 int ExitStatusFor(const Status& status);
 
 // A T or the failure that prevented it.
@@ -104,10 +105,10 @@ class [[nodiscard]] Result {
 
 }  // namespace fastkv
 
-#define FASTKV_RETURN_IF_ERROR(expression)                        \
-  do {                                                            \
-    ::fastkv::Status fastkv_status_ = (expression);               \
-    if (!fastkv_status_.ok()) return fastkv_status_;              \
+#define FASTKV_RETURN_IF_ERROR(expression)           \
+  do {                                               \
+    ::fastkv::Status fastkv_status_ = (expression);  \
+    if (!fastkv_status_.ok()) return fastkv_status_; \
   } while (false)
 
 #define FASTKV_CONCAT_INNER_(a, b) a##b

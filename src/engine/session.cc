@@ -16,12 +16,15 @@ ModelShape ShapeOf(const ModelConfig& config) {
 
 }  // namespace
 
+std::vector<int32_t> EndIdsOf(const GenerationConfig& config) {
+  return {config.eos_token_ids.begin(), config.eos_token_ids.end()};
+}
+
 Status Session::Prefill(const PrefillRequest& request) {
   cache_.reset();
   decoder_.reset();
   prefill_.reset();
   decoded_ = false;
-  const Backend& backend = engine_.backend();
   TrackingAllocator& allocator = engine_.backend().allocator();
   const int64_t held_before = allocator.held_bytes();
   allocator.ResetPeak();
@@ -49,7 +52,7 @@ Status Session::Prefill(const PrefillRequest& request) {
   const KvGeometry& geometry = cache_->geometry();
   report_.full_kv_bytes = geometry.num_layers * geometry.num_kv_heads *
                           static_cast<int64_t>(request.ids.size()) * geometry.EntryBytes();
-  report_.peak_bytes = backend.allocator().peak_bytes() - held_before;
+  report_.peak_bytes = allocator.peak_bytes() - held_before;
   prompt_ids_.assign(request.ids.begin(), request.ids.end());
   return engine_.CheckWeightsIntact();
 }

@@ -64,6 +64,9 @@ struct DecodeReport {
   double decode_ms_per_token = 0;
 };
 
+// The ids that end an answer of this model.
+std::vector<int32_t> EndIdsOf(const GenerationConfig& config);
+
 // Not thread-safe. The engine must outlive it.
 class Session {
  public:

@@ -85,7 +85,8 @@ class MapWriter {
   void WriteAxis() {
     html_ += "<div class=\"label head\">layer</div><div class=\"axis\">";
     const int64_t step = TickStep(num_tokens_);
-    for (int64_t at = 0; at < num_tokens_; at += step) {
+    // A label needs room to its right, where the next column begins.
+    for (int64_t at = 0; at < num_tokens_ - num_tokens_ / 16; at += step) {
       html_ += fmt::format("<span style=\"left:{:.3f}%\">{}{}</span>",
                            100 * scale_.ShareOfWidth(at), at == 0 ? "token " : "", HumanCount(at));
     }

@@ -12,7 +12,7 @@
 namespace fastkv {
 namespace {
 
-constexpr int64_t kGridTokensAround = 17;
+constexpr int64_t kGridTokensAround = 16;
 constexpr int64_t kTextTokensAround = 90;
 constexpr int64_t kNarrowTokens = 16;  // in sight on a narrow page
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/float16.h"
 #include "base/limits.h"
 #include "io/quoted.h"
 
@@ -200,6 +201,9 @@ RopeFrequencies ComputeRopeFrequencies(const RopeConfig& config, int64_t head_di
       rope.inverse_frequencies = YarnFrequencies(config, head_dim, periods);
       rope.attention_factor = static_cast<float>(YarnAttentionFactor(config));
       break;
+  }
+  if (config.round_to_bf16) {
+    for (float& frequency : rope.inverse_frequencies) frequency = ToFloat(ToBFloat16(frequency));
   }
   return rope;
 }

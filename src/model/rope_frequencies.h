@@ -36,6 +36,11 @@ struct RopeConfig {
   std::optional<double> attention_factor;
   double mscale = 0;          // 0: not given
   double mscale_all_dim = 0;  // 0: not given
+
+  // Round the frequencies to bfloat16, as they are in a Transformers model that was cast to bfloat16 as a
+  // whole after it was made. Loading a checkpoint leaves them in float32, which is the default; at
+  // thousands of tokens the two give different models.
+  bool round_to_bf16 = false;
 };
 
 // Reads rope_parameters, or in older files rope_theta and rope_scaling, from the top level of

@@ -26,8 +26,8 @@ Result<Buffer> Buffer::Allocate(Allocator& allocator, int64_t num_bytes, const c
   if (num_bytes == 0) return buffer;
   buffer.data_ = allocator.Allocate(static_cast<size_t>(num_bytes));
   if (buffer.data_ == nullptr) {
-    return MemoryError("no memory for " + std::string(purpose) + ": " +
-                       std::to_string(num_bytes) + " bytes wanted");
+    return MemoryError("no memory for " + std::string(purpose) + ": " + std::to_string(num_bytes) +
+                       " bytes wanted");
   }
   buffer.allocator_ = &allocator;
   buffer.num_bytes_ = num_bytes;

@@ -14,21 +14,29 @@ enum class DType { kF32, kBF16, kF16, kI32, kI8 };
 constexpr int64_t DTypeBytes(DType dtype) {
   switch (dtype) {
     case DType::kF32:
-    case DType::kI32: return 4;
+    case DType::kI32:
+      return 4;
     case DType::kBF16:
-    case DType::kF16: return 2;
-    case DType::kI8: return 1;
+    case DType::kF16:
+      return 2;
+    case DType::kI8:
+      return 1;
   }
   return 0;
 }
 
 constexpr std::string_view DTypeName(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kBF16: return "bf16";
-    case DType::kF16: return "f16";
-    case DType::kI32: return "i32";
-    case DType::kI8: return "int8";
+    case DType::kF32:
+      return "f32";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kF16:
+      return "f16";
+    case DType::kI32:
+      return "i32";
+    case DType::kI8:
+      return "int8";
   }
   return "?";
 }

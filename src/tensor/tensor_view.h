@@ -1,5 +1,5 @@
-// Non-owning views of tensors: a pointer, an element type, a shape and strides. A view never frees and
-// never outlives the Buffer (or mapping) it points into. The memory may be a device's.
+// Non-owning views of tensors: a pointer, an element type, a shape and strides. A view never frees
+// and never outlives the Buffer (or mapping) it points into. The memory may be a device's.
 #ifndef FASTKV_TENSOR_TENSOR_VIEW_H_
 #define FASTKV_TENSOR_TENSOR_VIEW_H_
 

@@ -1,6 +1,8 @@
 #include "text/added_tokens.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "text/unicode_class.h"
 #include "text/unicode_utf8.h"
@@ -22,15 +24,10 @@ bool StartsWithWord(std::string_view text) {
 
 }  // namespace
 
-AddedTokenFinder::AddedTokenFinder(std::vector<AddedTokenEntry> entries)
-    : entries_(std::move(entries)) {
-  std::stable_sort(
-      entries_.begin(), entries_.end(),
-      [](const AddedTokenEntry& a, const AddedTokenEntry& b) { return a.text < b.text; });
-  const auto same_text = [](const AddedTokenEntry& a, const AddedTokenEntry& b) {
-    return a.text == b.text;
-  };
-  entries_.erase(std::unique(entries_.begin(), entries_.end(), same_text), entries_.end());
+AddedTokenFinder::AddedTokenFinder(std::vector<AddedTokenEntry> entries) {
+  std::map<std::string, AddedTokenEntry> by_text;
+  for (AddedTokenEntry& entry : entries) by_text.emplace(entry.text, std::move(entry));
+  for (auto& [text, entry] : by_text) entries_.push_back(std::move(entry));
   for (size_t i = 0; i < entries_.size(); ++i) {
     Range& range = by_first_byte_[ByteAt(entries_[i].text, 0)];
     if (range.end == 0) range.begin = i;

@@ -163,8 +163,8 @@ Status ResolveAddedTokens(TokenizerSpec& spec) {
     }
   }
   std::vector<AddedTokenSpec>& tokens = spec.added_tokens;
-  std::stable_sort(tokens.begin(), tokens.end(),
-                   [](const AddedTokenSpec& a, const AddedTokenSpec& b) { return a.id < b.id; });
+  std::sort(tokens.begin(), tokens.end(),
+            [](const AddedTokenSpec& a, const AddedTokenSpec& b) { return a.id < b.id; });
   int32_t next_in_file = vocabulary.size();
   int32_t next_id = vocabulary.size();
   for (size_t i = 0; i < tokens.size(); ++i) {

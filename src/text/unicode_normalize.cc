@@ -105,20 +105,28 @@ void UnicodeNormalizer::AppendNormalized(std::string_view segment, std::string& 
 }
 
 // Canonical ordering. utf8proc orders by exchanging neighbours, which takes quadratic time on a
-// long run of marks; a stable sort of each run gives the same order.
+// long run of marks; sorting each run by class and place gives the same order.
 void UnicodeNormalizer::SortMarks() {
-  const auto combining_class = [](int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  const auto combining_class = [](int32_t c) {
+    return static_cast<uint64_t>(utf8proc_get_property(c)->combining_class);
+  };
   for (size_t begin = 0; begin < code_points_.size();) {
-    if (combining_class(code_points_[begin]) == 0) {
-      ++begin;
-      continue;
+    run_.clear();
+    size_t end = begin;
+    for (; end < code_points_.size(); ++end) {
+      const uint64_t mark_class = combining_class(code_points_[end]);
+      if (mark_class == 0) break;
+      // The class in 8 bits, the place in 32, the character in 24.
+      run_.push_back(mark_class << 56 | static_cast<uint64_t>(end - begin) << 24 |
+                     static_cast<uint64_t>(code_points_[end]));
     }
-    size_t end = begin + 1;
-    while (end < code_points_.size() && combining_class(code_points_[end]) != 0) ++end;
-    std::stable_sort(code_points_.begin() + static_cast<ptrdiff_t>(begin),
-                     code_points_.begin() + static_cast<ptrdiff_t>(end),
-                     [&](int32_t a, int32_t b) { return combining_class(a) < combining_class(b); });
-    begin = end;
+    if (run_.size() > 1) {
+      std::sort(run_.begin(), run_.end());
+      for (size_t i = 0; i < run_.size(); ++i) {
+        code_points_[begin + i] = static_cast<int32_t>(run_[i] & 0xFFFFFF);
+      }
+    }
+    begin = end + 1;
   }
 }
 

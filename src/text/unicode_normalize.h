@@ -3,6 +3,7 @@
 #define FASTKV_TEXT_UNICODE_NORMALIZE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ class UnicodeNormalizer {
 
   NormalizationForm form_;
   std::vector<int32_t> code_points_;
+  std::vector<uint64_t> run_;  // the marks that are being sorted
 };
 
 }  // namespace fastkv

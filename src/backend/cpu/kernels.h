@@ -50,6 +50,25 @@ struct MatVecArgs {
   int64_t out_stride = 0;
 };
 
+// Where the processor multiplies pairs of bf16, c[m, n] (+)= a[m, k] * b[k, n] with a in bf16 and b
+// as PackPairs wrote it, depth a multiple of kPairDepth. a is read and c written up to a multiple
+// of kPairRows rows; what is there beyond num_rows does not matter. As in Gemm, the order of
+// additions depends on depth alone, but it is the instruction's own.
+inline constexpr int64_t kPairDepth = 32;
+inline constexpr int64_t kPairRows = 32;
+struct GemmPairsArgs {
+  const uint16_t* a = nullptr;
+  int64_t a_stride = 0;
+  const uint32_t* b_panels = nullptr;
+  int64_t b_panel_stride = 0;  // in words
+  int64_t num_rows = 0;
+  int64_t num_panels = 0;
+  int64_t depth = 0;
+  float* c = nullptr;
+  int64_t c_stride = 0;
+  bool accumulate = false;
+};
+
 // One step of the online softmax for one row. Scores s[0, num_columns) become
 // exp(scale * s - max) inside [begin, end) and 0 outside; `max` and `sum` are brought up to date.
 // Returns the factor by which what was accumulated under the old maximum must be multiplied.
@@ -83,6 +102,13 @@ struct Kernels {
   // Rows of f32, bf16 or f16 as f32 rows.
   void (*expand_rows)(const void* x, DType type, int64_t stride, int64_t num_rows,
                       int64_t num_columns, float* out, int64_t out_stride);
+
+  // Null below AVX-512-BF16. Packs the transpose of w[num_columns, depth] (bf16) as panels of pairs
+  // of rows, [ceil(depth / kPairDepth) * kPairDepth / 2, panel_width] each; rows beyond depth are
+  // 0.
+  void (*pack_pairs)(const void* w, int64_t stride, int64_t num_columns, int64_t depth,
+                     uint32_t* panels) = nullptr;
+  void (*gemm_pairs)(const GemmPairsArgs& args) = nullptr;
 
   float (*softmax_step)(const SoftmaxArgs& args);
   // sums[j] += factor * exp(scale * s[j] - max), j < count.

@@ -16,7 +16,8 @@ namespace {
 
 std::vector<CpuLevel> LevelsHere() {
   std::vector<CpuLevel> levels = {CpuLevel::kGeneric};
-  for (CpuLevel level : {CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+  for (CpuLevel level :
+       {CpuLevel::kAvx2, CpuLevel::kAvx512, CpuLevel::kAvx512Bf16, CpuLevel::kAmx}) {
     if (DetectCpuLevel() >= level) levels.push_back(level);
   }
   return levels;
@@ -174,6 +175,53 @@ TEST_P(EveryLevel, AddsInOneOrderHoweverCut) {
                       .accumulate = k > 0});
     }
     for (int64_t j = 0; j < shape.columns; ++j) ASSERT_EQ(c[j], whole[row * shape.columns + j]);
+  }
+}
+
+TEST_P(EveryLevel, PairProductsMatchDouble) {
+  if (kernels().gemm_pairs == nullptr) GTEST_SKIP() << "the level multiplies no bf16";
+  const ProductShape shapes[] = {{1, 1, 1}, {13, 33, 64}, {32, 70, 129}, {97, 64, 256}};
+  for (const ProductShape& shape : shapes) {
+    const StoredMatrix x = Store(RandomFloats(shape.rows * shape.depth, 1), DType::kBF16);
+    const StoredMatrix w = Store(RandomFloats(shape.columns * shape.depth, 2), DType::kBF16);
+    const int64_t depth = (shape.depth + kPairDepth - 1) / kPairDepth * kPairDepth;
+    const int64_t rows = (shape.rows + kPairRows - 1) / kPairRows * kPairRows;
+    const int64_t num_panels = (shape.columns + kernels().panel_width - 1) / kernels().panel_width;
+    const int64_t columns = num_panels * kernels().panel_width;
+    std::vector<uint16_t> a(static_cast<size_t>(rows * depth), 0x7fc0);  // NaN beyond the rows
+    for (int64_t i = 0; i < shape.rows; ++i) {
+      for (int64_t k = 0; k < depth; ++k) {
+        a[static_cast<size_t>(i * depth + k)] =
+            k < shape.depth ? x.halves[static_cast<size_t>(i * shape.depth + k)] : 0;
+      }
+    }
+    std::vector<uint32_t> panels(static_cast<size_t>(columns * depth / 2), 0x7fc07fc0);
+    kernels().pack_pairs(w.data(), shape.depth, shape.columns, shape.depth, panels.data());
+    std::vector<float> c(static_cast<size_t>(rows * columns), NAN);
+    GemmPairsArgs args{.a = a.data(),
+                       .a_stride = depth,
+                       .b_panels = panels.data(),
+                       .b_panel_stride = kernels().panel_width * depth / 2,
+                       .num_rows = shape.rows,
+                       .num_panels = num_panels,
+                       .depth = depth,
+                       .c = c.data(),
+                       .c_stride = columns,
+                       .accumulate = false};
+    kernels().gemm_pairs(args);
+    args.accumulate = true;  // twice the product
+    kernels().gemm_pairs(args);
+    for (int64_t i = 0; i < shape.rows; ++i) {
+      for (int64_t j = 0; j < shape.columns; ++j) {
+        double sum = 0;
+        for (int64_t k = 0; k < shape.depth; ++k) {
+          sum += double{x.floats[static_cast<size_t>(i * shape.depth + k)]} *
+                 w.floats[static_cast<size_t>(j * shape.depth + k)];
+        }
+        ASSERT_NEAR(c[static_cast<size_t>(i * columns + j)], 2 * sum, 1e-4)
+            << i << ", " << j << " of depth " << shape.depth;
+      }
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 // Products with weights: long ones in tiles through packed panels, short ones (decoding) straight
 // from the stored rows. How the work is cut changes no bit of a result (kernels.h).
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "backend/cpu/cpu_weight.h"
 #include "backend/cpu/operations.h"
@@ -51,39 +53,82 @@ struct Tile {
   int64_t column_begin = 0, column_end = 0;  // of the part
 };
 
-void MultiplyTile(const Context& context, const MatMulParams& params, const Tile& tile,
-                  int thread) {
+// Sums of the tile over columns [k, k + step) of both matrices, by way of f32.
+void AddFloatProducts(const Context& context, const MatMulParams& params, const Tile& tile,
+                      int64_t k, int64_t step, float* sums) {
   const Kernels& kernels = context.kernels();
-  float* const sums = context.ThreadScratch(thread);
   float* const panels = sums + kTileRows * kTileColumns;
   float* const inputs = panels + kTileColumns * kDepth;
   const ConstTensorView& w = tile.part->values;
-  const int64_t depth = w.dim(1);
   const int64_t num_columns = tile.column_end - tile.column_begin;
-  const int64_t num_panels = CeilDivide(num_columns, kernels.panel_width);
+  kernels.pack_transposed(RowData(w, tile.column_begin, k), w.dtype(), w.stride(0), num_columns,
+                          step, panels);
+  for (int64_t row = tile.row_begin; row < tile.row_end; row += kInputRows) {
+    const int64_t num_rows = std::min(kInputRows, tile.row_end - row);
+    kernels.expand_rows(RowData(params.x, row, k), params.x.dtype(), params.x.stride(0), num_rows,
+                        step, inputs, kInputStride);
+    kernels.gemm({.a = inputs,
+                  .a_stride = kInputStride,
+                  .b_panels = panels,
+                  .b_panel_stride = kernels.panel_width * step,
+                  .num_rows = num_rows,
+                  .num_panels = CeilDivide(num_columns, kernels.panel_width),
+                  .depth = step,
+                  .c = sums + (row - tile.row_begin) * kTileColumns,
+                  .c_stride = kTileColumns,
+                  .accumulate = k > 0});
+  }
+}
+
+// The same where both matrices are bf16 and the processor multiplies that.
+void AddPairProducts(const Context& context, const MatMulParams& params, const Tile& tile,
+                     int64_t k, int64_t step, float* sums) {
+  static_assert(kDepth % kPairDepth == 0 && kInputRows % kPairRows == 0);
+  const Kernels& kernels = context.kernels();
+  auto* const panels = reinterpret_cast<uint32_t*>(sums + kTileRows * kTileColumns);
+  auto* const inputs = reinterpret_cast<uint16_t*>(panels + kTileColumns * kDepth);
+  const ConstTensorView& w = tile.part->values;
+  const int64_t num_columns = tile.column_end - tile.column_begin;
+  const int64_t padded = RoundUp(step, kPairDepth);
+  kernels.pack_pairs(RowData(w, tile.column_begin, k), w.stride(0), num_columns, step, panels);
+  for (int64_t row = tile.row_begin; row < tile.row_end; row += kInputRows) {
+    const int64_t num_rows = std::min(kInputRows, tile.row_end - row);
+    for (int64_t i = 0; i < num_rows; ++i) {
+      uint16_t* input = inputs + i * kInputStride;
+      std::memcpy(input, RowData(params.x, row + i, k), static_cast<size_t>(step) * 2);
+      std::fill_n(input + step, padded - step, uint16_t{0});
+    }
+    kernels.gemm_pairs({.a = inputs,
+                        .a_stride = kInputStride,
+                        .b_panels = panels,
+                        .b_panel_stride = kernels.panel_width * padded / 2,
+                        .num_rows = num_rows,
+                        .num_panels = CeilDivide(num_columns, kernels.panel_width),
+                        .depth = padded,
+                        .c = sums + (row - tile.row_begin) * kTileColumns,
+                        .c_stride = kTileColumns,
+                        .accumulate = k > 0});
+  }
+}
+
+void MultiplyTile(const Context& context, const MatMulParams& params, const Tile& tile,
+                  int thread) {
+  float* const sums = context.ThreadScratch(thread);
+  const ConstTensorView& w = tile.part->values;
+  const int64_t depth = w.dim(1);
+  const bool pairs = context.kernels().gemm_pairs != nullptr && w.dtype() == DType::kBF16 &&
+                     params.x.dtype() == DType::kBF16;
   for (int64_t k = 0; k < depth; k += kDepth) {
     const int64_t step = std::min(kDepth, depth - k);
-    kernels.pack_transposed(RowData(w, tile.column_begin, k), w.dtype(), w.stride(0), num_columns,
-                            step, panels);
-    for (int64_t row = tile.row_begin; row < tile.row_end; row += kInputRows) {
-      const int64_t num_rows = std::min(kInputRows, tile.row_end - row);
-      kernels.expand_rows(RowData(params.x, row, k), params.x.dtype(), params.x.stride(0), num_rows,
-                          step, inputs, kInputStride);
-      kernels.gemm({.a = inputs,
-                    .a_stride = kInputStride,
-                    .b_panels = panels,
-                    .b_panel_stride = kernels.panel_width * step,
-                    .num_rows = num_rows,
-                    .num_panels = num_panels,
-                    .depth = step,
-                    .c = sums + (row - tile.row_begin) * kTileColumns,
-                    .c_stride = kTileColumns,
-                    .accumulate = k > 0});
+    if (pairs) {
+      AddPairProducts(context, params, tile, k, step, sums);
+    } else {
+      AddFloatProducts(context, params, tile, k, step, sums);
     }
   }
   for (int64_t row = tile.row_begin; row < tile.row_end; ++row) {
     StoreSums(params, sums + (row - tile.row_begin) * kTileColumns, row,
-              tile.part->begin + tile.column_begin, num_columns);
+              tile.part->begin + tile.column_begin, tile.column_end - tile.column_begin);
   }
 }
 

@@ -37,6 +37,7 @@ struct Simd {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
   }
   static FASTKV_INLINE I LoadWords(const void* p) { return _mm512_loadu_si512(p); }
+  static FASTKV_INLINE void StoreWords(void* p, I x) { _mm512_storeu_si512(p, x); }
   static FASTKV_INLINE I AsWords(F x) { return _mm512_castps_si512(x); }
   static FASTKV_INLINE F AsFloats(I x) { return _mm512_castsi512_ps(x); }
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm512_slli_epi32(x, 16)); }

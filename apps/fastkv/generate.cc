@@ -1,0 +1,216 @@
+#include "fastkv/generate.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "engine/session.h"
+#include "engine/stop_strings.h"
+#include "eval/human_format.h"
+#include "fastkv/chat_prompt.h"
+#include "fastkv/interrupt.h"
+#include "fastkv/progress_bar.h"
+#include "fastkv/prompt_input.h"
+#include "io/json.h"
+
+namespace fastkv {
+namespace {
+
+// The user's flags over the model's own wishes; greedy where neither asks for sampling.
+SamplingOptions SamplingOf(const GenerateOptions& options, const GenerationConfig& config,
+                           uint64_t seed) {
+  SamplingOptions sampling;
+  const bool sample = options.temperature.has_value() || config.do_sample;
+  if (sample) {
+    sampling.temperature = options.temperature.value_or(config.temperature);
+    sampling.top_k = options.top_k.value_or(config.do_sample ? config.top_k : 0);
+    sampling.top_p = options.top_p.value_or(config.do_sample ? config.top_p : 1);
+    sampling.min_p = options.min_p.value_or(config.do_sample ? config.min_p : 0);
+  }
+  sampling.repetition_penalty = options.repetition_penalty.value_or(config.repetition_penalty);
+  sampling.seed = seed;
+  return sampling;
+}
+
+uint64_t ChooseSeed(const GenerateOptions& options) {
+  return options.seed.has_value() ? *options.seed : std::random_device()();
+}
+
+// Shows text as ids come, up to a stop string.
+class AnswerStream {
+ public:
+  AnswerStream(const Tokenizer& tokenizer, std::vector<std::string> stops,
+               std::vector<int32_t> end_ids, std::ostream* out)
+      : decoder_(tokenizer, /*skip_special=*/true),
+        stops_(std::move(stops)),
+        end_ids_(std::move(end_ids)),
+        out_(out) {}
+
+  // False once a stop string has come.
+  bool Take(int32_t id) {
+    for (const int32_t end_id : end_ids_) {
+      if (id == end_id) return true;
+    }
+    Emit(stops_.Push(decoder_.Take(id)));
+    return !stops_.stopped();
+  }
+
+  void Finish() {
+    Emit(stops_.Push(decoder_.Finish()));
+    Emit(stops_.Finish());
+  }
+
+  const std::string& text() const { return text_; }
+
+ private:
+  void Emit(const std::string& piece) {
+    text_ += piece;
+    if (out_ != nullptr && !piece.empty()) *out_ << piece << std::flush;
+  }
+
+  Tokenizer::StreamingDecoder decoder_;
+  StopStrings stops_;
+  std::vector<int32_t> end_ids_;
+  std::ostream* out_;
+  std::string text_;
+};
+
+// The four lines after a run: first token, decode rate, KV memory, tokens propagated and kept.
+std::string Summary(const PrefillReport& prefill, const DecodeReport& decode,
+                    const std::string& method) {
+  const PrefillPlan& plan = prefill.plan;
+  std::string summary = fmt::format("first token  {} for {} prompt tokens\n",
+                                    HumanDuration(prefill.prefill_ms + decode.first_token_ms),
+                                    HumanCount(plan.prompt_tokens));
+  summary += decode.decode_ms_per_token > 0
+                 ? fmt::format("decode       {:.1f} tokens/s ({} a token)\n",
+                               1000 / decode.decode_ms_per_token,
+                               HumanDuration(decode.decode_ms_per_token))
+                 : std::string("decode       one token, nothing to measure\n");
+  summary += fmt::format("KV memory    {} held, {} of full\n", HumanBytes(prefill.kv_bytes),
+                         HumanPercent(static_cast<double>(prefill.kv_bytes) /
+                                      static_cast<double>(prefill.full_kv_bytes)));
+  const int64_t cut = plan.CutLayer();
+  const std::string propagated = cut < 0
+                                     ? "every token went through every layer"
+                                     : fmt::format("{} tokens went on after layer {}",
+                                                   HumanCount(plan.layers[cut].tokens_out), cut);
+  summary +=
+      fmt::format("{}  {}; entries kept per head: {} in the first layer, {} in the last\n",
+                  fmt::format("{:<11}", method), propagated, HumanCount(plan.layers.front().kv_len),
+                  HumanCount(plan.layers.back().kv_len));
+  return summary;
+}
+
+std::string FinishName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEndToken:
+      return "end_token";
+    case FinishReason::kMaxNewTokens:
+      return "max_new_tokens";
+    case FinishReason::kContextFull:
+      return "context_full";
+    case FinishReason::kStoppedByCaller:
+      return "stop_string";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
+  AddModelFlags(command, options.model);
+  AddMethodFlags(command, options.method);
+  command.add_option("-p,--prompt", options.prompt, "The prompt, or - for standard input");
+  command.add_option("-f,--file,--prompt-file", options.prompt_files,
+                     "Read the prompt from a file, or - for standard input; may be repeated");
+  command.add_flag("--chat", options.chat, "Wrap the prompt in the model's chat template");
+  command.add_option("--system", options.system, "System message, with --chat");
+  command
+      .add_option("-n,--max-new-tokens,--max-tokens,--n-predict", options.max_new_tokens,
+                  "Tokens to generate at most")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--temperature,--temp", options.temperature,
+                     "0 takes the likeliest token [default: the model's]");
+  command.add_option("--top-k", options.top_k, "Draw from the k likeliest tokens; 0: off");
+  command.add_option("--top-p", options.top_p, "Draw from the smallest set with this probability");
+  command.add_option("--min-p", options.min_p, "Drop tokens below this share of the likeliest");
+  command.add_option("--repeat-penalty,--repetition-penalty", options.repetition_penalty,
+                     "Make tokens that occurred less likely; 1: off");
+  command.add_option("-s,--seed", options.seed, "Seed of the draws [default: random, printed]");
+  command.add_option("--stop", options.stop, "End at this text; may be repeated");
+  command.add_flag("--ignore-eos", options.ignore_eos, "Go on after the model's end token");
+  command.add_flag("--json", options.json, "Print one JSON object");
+  command.add_flag("-q,--quiet", options.quiet, "No progress, no summary");
+  command.add_flag("-v,--verbose", options.verbose, "Show the sampling settings");
+}
+
+Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostream& out) {
+  CancelFlag cancel;
+  const InterruptGuard interrupt(cancel);
+  FASTKV_ASSIGN_OR_RETURN(const MethodConfig method, MethodConfigOf(options.method));
+  FASTKV_ASSIGN_OR_RETURN(const std::string prompt,
+                          ReadPrompt(RealFileSystem(), options.prompt, options.prompt_files, in));
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
+                          LoadEngine(options.model, options.quiet));
+  FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
+  const uint64_t seed = ChooseSeed(options);
+  const SamplingOptions sampling = SamplingOf(options, engine->generation_config(), seed);
+  FASTKV_RETURN_IF_ERROR(CheckSamplingOptions(sampling));
+  FASTKV_ASSIGN_OR_RETURN(
+      const std::vector<int32_t> ids,
+      options.chat
+          ? EncodeChatPrompt(*engine, *tokenizer, options.system, prompt)
+          : tokenizer->Encode(prompt, {.add_special_tokens = true, .parse_special = false}));
+  if (!options.quiet && sampling.temperature > 0 && (options.verbose || !options.seed)) {
+    fmt::print(stderr, "sampling: temperature {}, top-k {}, top-p {}, min-p {}, seed {}\n",
+               sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, seed);
+  }
+
+  Session session(*engine);
+  PrefillBar bar("prefill", options.quiet);
+  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids,
+                                          .method = method,
+                                          .options = {.cancel = &cancel},
+                                          .on_progress = [&](const PrefillProgress& progress) {
+                                            bar.Show(progress, static_cast<int64_t>(ids.size()));
+                                          }}));
+  bar.Clear();
+
+  DecodeRequest request{
+      .max_new_tokens = options.max_new_tokens, .sampling = sampling, .cancel = &cancel};
+  if (!options.ignore_eos) request.end_ids = EndIdsOf(engine->generation_config());
+  AnswerStream answer(*tokenizer, options.stop, request.end_ids, options.json ? nullptr : &out);
+  request.on_token = [&](int32_t id) { return answer.Take(id); };
+  FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode, session.Decode(request));
+  answer.Finish();
+
+  const PrefillReport& prefill = session.prefill_report();
+  if (options.json) {
+    Json report;
+    report["text"] = answer.text();
+    report["output_ids"] = decode.output_ids;
+    report["prompt_tokens"] = ids.size();
+    report["ttft_ms"] = prefill.prefill_ms + decode.first_token_ms;
+    report["decode_ms_per_token"] = decode.decode_ms_per_token;
+    report["kv_bytes"] = prefill.kv_bytes;
+    report["full_kv_bytes"] = prefill.full_kv_bytes;
+    report["method"] = method.name;
+    report["finish_reason"] = FinishName(decode.finish_reason);
+    report["seed"] = seed;
+    out << DumpJson(report) << '\n';
+  } else {
+    out << '\n';
+  }
+  out.flush();
+  if (!options.quiet) fmt::print(stderr, "{}", Summary(prefill, decode, method.name));
+  if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
+  return OkStatus();
+}
+
+}  // namespace fastkv

@@ -1,0 +1,52 @@
+#include "engine/engine.h"
+
+#include <utility>
+
+#include "model/folder_weights.h"
+#include "model/model_folder.h"
+
+namespace fastkv {
+
+struct Engine::Weights {
+  GenerationConfig generation;
+  FolderWeights source;
+};
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::Load(
+    FileSystem& files, const EngineOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& on_layer) {
+  std::unique_ptr<Engine> engine(new Engine);
+  engine->model_path_ = options.model_path;
+  engine->clock_ = options.clock != nullptr ? options.clock : &SystemClock();
+  FASTKV_ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Load(files, options.model_path));
+  folder.config.rope.round_to_bf16 = options.bf16_rope;
+  FASTKV_ASSIGN_OR_RETURN(engine->backend_, CreateBackend(options));
+  Allocator& host_allocator = options.allocator != nullptr ? *options.allocator : SystemAllocator();
+  engine->weights_ = std::make_unique<Weights>(Weights{
+      std::move(folder.generation), FolderWeights(std::move(folder.weights), host_allocator)});
+  FASTKV_ASSIGN_OR_RETURN(engine->model_, DecoderModel::Load(*engine->backend_, folder.config,
+                                                             engine->weights_->source, on_layer));
+  FASTKV_RETURN_IF_ERROR(engine->CheckWeightsIntact());
+  engine->weight_memory_bytes_ = engine->backend_->allocator().held_bytes();
+  Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::Load(files, options.model_path);
+  if (tokenizer.ok()) {
+    engine->tokenizer_ = std::move(tokenizer).value();
+  } else {
+    engine->tokenizer_status_ = tokenizer.status();
+  }
+  return engine;
+}
+
+const GenerationConfig& Engine::generation_config() const { return weights_->generation; }
+
+Result<const Tokenizer*> Engine::tokenizer() const {
+  if (tokenizer_ == nullptr) return tokenizer_status_;
+  return tokenizer_.get();
+}
+
+Status Engine::CheckWeightsIntact() const { return weights_->source.CheckUndamaged(); }
+
+}  // namespace fastkv
