@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/memory_guard.h"
 #include "model/folder_weights.h"
 #include "model/model_folder.h"
 
@@ -16,6 +17,13 @@ Engine::Engine() = default;
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::Load(
+    FileSystem& files, const EngineOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& on_layer) {
+  return WithMemoryErrors("loading the model",
+                          [&] { return LoadUnguarded(files, options, on_layer); });
+}
+
+Result<std::unique_ptr<Engine>> Engine::LoadUnguarded(
     FileSystem& files, const EngineOptions& options,
     const std::function<void(int64_t done, int64_t total)>& on_layer) {
   std::unique_ptr<Engine> engine(new Engine);

@@ -68,6 +68,9 @@ class Engine {
  private:
   struct Weights;
   Engine();
+  static Result<std::unique_ptr<Engine>> LoadUnguarded(
+      FileSystem& files, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
 
   std::string model_path_;
   const Clock* clock_;

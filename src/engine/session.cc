@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/memory_guard.h"
+
 namespace fastkv {
 namespace {
 
@@ -21,6 +23,14 @@ std::vector<int32_t> EndIdsOf(const GenerationConfig& config) {
 }
 
 Status Session::Prefill(const PrefillRequest& request) {
+  return WithMemoryErrors("reading the prompt", [&] { return RunPrefill(request); });
+}
+
+Result<DecodeReport> Session::Decode(const DecodeRequest& request) {
+  return WithMemoryErrors("generating", [&] { return RunDecode(request); });
+}
+
+Status Session::RunPrefill(const PrefillRequest& request) {
   cache_.reset();
   decoder_.reset();
   prefill_.reset();
@@ -68,7 +78,7 @@ Result<std::vector<float>> Session::LastLogits() const {
   return host;
 }
 
-Result<DecodeReport> Session::Decode(const DecodeRequest& request) {
+Result<DecodeReport> Session::RunDecode(const DecodeRequest& request) {
   FASTKV_CHECK(cache_.has_value());
   const Clock& clock = engine_.clock();
   const double begin_ms = clock.NowMs();

@@ -87,6 +87,8 @@ class Session {
   const KvCache& cache() const { return *cache_; }
 
  private:
+  Status RunPrefill(const PrefillRequest& request);
+  Result<DecodeReport> RunDecode(const DecodeRequest& request);
   ConstTensorView logits() const;
 
   const Engine& engine_;

@@ -126,15 +126,16 @@ Status ParseWindowedLayers(const JsonFields& fields, int64_t window, ModelConfig
                        std::to_string(config->num_layers) + " names (num_hidden_layers)");
   }
   for (size_t i = 0; i < layer_types->size(); ++i) {
-    const Json& type = (*layer_types)[i];
-    if (type == "sliding_attention") {
+    // Comparing Json with a literal would allocate where nothing may be thrown.
+    const auto* type = (*layer_types)[i].get_ptr<const std::string*>();
+    if (type != nullptr && *type == "sliding_attention") {
       if (window == 0) {
         return FormatError(fields.context() + ": field \"layer_types\": layer " +
                            std::to_string(i) +
                            " has sliding attention, but the model uses no sliding_window");
       }
       config->sliding_window[i] = window;
-    } else if (type != "full_attention") {
+    } else if (type == nullptr || *type != "full_attention") {
       return Unsupported(
           fields, "layer_types",
           "expected full_attention or sliding_attention for layer " + std::to_string(i));

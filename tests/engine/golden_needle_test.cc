@@ -1,0 +1,177 @@
+// The needle model against two outside programs: Transformers driven by the published selection
+// code, and an independent implementation of the methods in double precision.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "tests/engine/engine_fixture.h"
+#include "tests/unpack_testdata.h"
+
+namespace fastkv {
+namespace {
+
+class GoldenNeedleTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine_ = LoadTestEngine(
+        {.model_path = kNeedleModel, .device = "cpu", .compute_type = ComputeType::kF32});
+    const std::string folder = UnpackedTestArchive("needle_golden");
+    needle_ = ReadTestJson(folder + "/needle-16m.expected.json");
+    methods_ = ReadTestJson(folder + "/methods.expected.json");
+  }
+  static void TearDownTestSuite() { engine_.reset(); }
+
+  static std::unique_ptr<Engine> engine_;
+  static Json needle_;
+  static Json methods_;
+};
+
+std::unique_ptr<Engine> GoldenNeedleTest::engine_;
+Json GoldenNeedleTest::needle_;
+Json GoldenNeedleTest::methods_;
+
+TEST_F(GoldenNeedleTest, FullContextMatchesTransformers) {
+  ASSERT_EQ(needle_["cases"].size(), 6U);
+  for (const Json& golden : needle_["cases"]) {
+    const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
+    SCOPED_TRACE(golden["task"].get<std::string>() + ", " + std::to_string(ids.size()));
+    const TestRun run = RunPrompt(*engine_, ids, {.name = "full"}, 64);
+    EXPECT_LT(LargestRelativeError(run.last_logits,
+                                   golden["full"]["last_logits"].get<std::vector<float>>()),
+              1e-5);
+    EXPECT_EQ(run.output_ids, golden["full"]["output_ids"].get<std::vector<int32_t>>());
+  }
+}
+
+TEST_F(GoldenNeedleTest, FastKvMatchesThePublishedSelection) {
+  for (const Json& golden : needle_["cases"]) {
+    const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
+    SCOPED_TRACE(golden["task"].get<std::string>() + ", " + std::to_string(ids.size()));
+    const Json& fastkv = golden["fastkv"];
+    const MethodConfig method{.name = "fastkv",
+                              .kv = Budget::Rate(fastkv["kv_rate"].get<double>()),
+                              .tsp = Budget::Rate(fastkv["tsp_rate"].get<double>()),
+                              .tsp_layer = fastkv["tsp_layer"].get<int64_t>(),
+                              .window = fastkv["window"].get<int64_t>(),
+                              .kernel = fastkv["kernel"].get<int64_t>()};
+    const TestRun run = RunPrompt(*engine_, ids, method, 64);
+    EXPECT_LT(
+        LargestRelativeError(run.last_logits, fastkv["last_logits"].get<std::vector<float>>()),
+        1e-5);
+    EXPECT_EQ(run.output_ids, fastkv["output_ids"].get<std::vector<int32_t>>());
+    EXPECT_EQ(run.prefill.propagated, fastkv["propagated"].get<std::vector<int32_t>>());
+    for (size_t i = 0; i < fastkv["kept_layers"].size(); ++i) {
+      const auto layer = fastkv["kept_layers"][i].get<size_t>();
+      EXPECT_EQ(run.kept[layer], fastkv["kept"][i].get<std::vector<std::vector<int32_t>>>())
+          << "layer " << layer;
+    }
+  }
+}
+
+// Nothing where the parameters name something that this build does not have.
+std::optional<MethodConfig> ConfigOf(const Json& parameters) {
+  MethodConfig config;
+  config.name = parameters["method"].get<std::string>();
+  const std::vector<std::string> known = MethodNames();
+  if (std::find(known.begin(), known.end(), config.name) == known.end()) return std::nullopt;
+  for (const auto& [name, value] : parameters.items()) {
+    if (name == "method") continue;
+    if (name == "kv_rate") {
+      config.kv = Budget::Rate(value.get<double>());
+    } else if (name == "kv_tokens") {
+      config.kv = Budget::Tokens(value.get<int64_t>());
+    } else if (name == "tsp_rate") {
+      config.tsp = Budget::Rate(value.get<double>());
+    } else if (name == "tsp_tokens") {
+      config.tsp = Budget::Tokens(value.get<int64_t>());
+    } else if (name == "tsp_layer") {
+      config.tsp_layer = value.get<int64_t>();
+    } else if (name == "window") {
+      config.window = value.get<int64_t>();
+    } else if (name == "kernel") {
+      config.kernel = value.get<int64_t>();
+    } else if (name == "pooling") {
+      config.pooling =
+          value.get<std::string>() == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+    } else if (name != "new_tokens") {
+      return std::nullopt;
+    }
+  }
+  return config;
+}
+
+// Equal but for positions that rounding may swap across the cut.
+void ExpectSamePositions(const std::vector<int32_t>& actual, const std::vector<int32_t>& expected,
+                         const std::vector<int32_t>& ambiguous) {
+  EXPECT_EQ(actual.size(), expected.size());
+  EXPECT_TRUE(std::is_sorted(actual.begin(), actual.end()));
+  const std::set<int32_t> may_differ(ambiguous.begin(), ambiguous.end());
+  std::vector<int32_t> differing;
+  std::set_symmetric_difference(actual.begin(), actual.end(), expected.begin(), expected.end(),
+                                std::back_inserter(differing));
+  for (const int32_t position : differing) EXPECT_TRUE(may_differ.contains(position)) << position;
+}
+
+// The list of one KV head; a case gives one list where all heads agree.
+std::vector<int32_t> OfHead(const Json& lists, size_t head) {
+  if (lists.empty()) return {};
+  if (!lists[0].is_array()) return lists.get<std::vector<int32_t>>();
+  return lists[std::min(head, lists.size() - 1)].get<std::vector<int32_t>>();
+}
+
+void ExpectKept(const Json& expected, const TestRun& run, int64_t num_tokens) {
+  for (size_t i = 0; i < expected["kept_layers"].size(); ++i) {
+    const auto layer = expected["kept_layers"][i].get<size_t>();
+    SCOPED_TRACE("layer " + std::to_string(layer));
+    const Json& kept = expected["kept"][i];
+    for (size_t head = 0; head < run.kept[layer].size(); ++head) {
+      if (kept == "all") {
+        EXPECT_EQ(run.kept[layer][head].size(), static_cast<size_t>(num_tokens));
+      } else {
+        ExpectSamePositions(run.kept[layer][head], OfHead(kept, head),
+                            OfHead(expected["ambiguous"][i], head));
+      }
+    }
+  }
+}
+
+TEST_F(GoldenNeedleTest, MethodsMatchTheIndependentImplementation) {
+  int num_run = 0;
+  for (const Json& golden : methods_["cases"]) {
+    const std::optional<MethodConfig> config = ConfigOf(golden["parameters"]);
+    if (!config.has_value()) continue;
+    ++num_run;
+    SCOPED_TRACE(golden["parameters"].dump() + golden["prompt"].dump());
+    const Json& prompt = golden["prompt"];
+    const auto all_ids = needle_["cases"][prompt["needle_case"].get<size_t>()]["input_ids"]
+                             .get<std::vector<int32_t>>();
+    const size_t end = prompt["end"].is_null() ? all_ids.size() : prompt["end"].get<size_t>();
+    const std::vector<int32_t> ids(all_ids.begin() + prompt["first"].get<int64_t>(),
+                                   all_ids.begin() + static_cast<int64_t>(end));
+    const Json& expected = golden["expected"];
+    const auto output_ids = expected["output_ids"].get<std::vector<int32_t>>();
+    const TestRun run = RunPrompt(*engine_, ids, *config, static_cast<int64_t>(output_ids.size()));
+    for (size_t i = 0; i < run.prefill.plan.layers.size(); ++i) {
+      EXPECT_EQ(run.prefill.plan.layers[i].tokens_in, expected["tokens_in"][i].get<int64_t>());
+      EXPECT_EQ(run.prefill.plan.layers[i].kv_len, expected["kv_len"][i].get<int64_t>());
+    }
+    ExpectKept(expected, run, static_cast<int64_t>(ids.size()));
+    EXPECT_EQ(run.prefill.propagated.has_value(), !expected["propagated"].is_null());
+    if (run.prefill.propagated.has_value()) {
+      ExpectSamePositions(*run.prefill.propagated,
+                          expected["propagated"].get<std::vector<int32_t>>(),
+                          expected["propagated_ambiguous"].get<std::vector<int32_t>>());
+    }
+    const Json& logits = methods_["logits"][expected["last_logits"].get<std::string>()];
+    EXPECT_LT(LargestRelativeError(run.last_logits, logits.get<std::vector<float>>()), 1e-4);
+    const size_t num_sure = expected.value("sure_ids", output_ids.size());
+    for (size_t i = 0; i < num_sure; ++i) EXPECT_EQ(run.output_ids[i], output_ids[i]) << i;
+  }
+  EXPECT_GE(num_run, 30);
+}
+
+}  // namespace
+}  // namespace fastkv

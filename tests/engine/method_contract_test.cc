@@ -1,0 +1,201 @@
+// What every method must keep to, whatever it selects: methods.md section 17 and method.h.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+#include "base/random.h"
+#include "engine/plan_cost.h"
+#include "tests/engine/engine_fixture.h"
+#include "tests/unpack_testdata.h"
+
+namespace fastkv {
+namespace {
+
+constexpr int64_t kNewTokens = 12;
+
+std::vector<int32_t> RandomIds(int64_t count, uint64_t seed, int64_t vocab_size) {
+  Random random(seed);
+  std::vector<int32_t> ids(count);
+  for (int32_t& id : ids) id = static_cast<int32_t>(random.NextInt(vocab_size));
+  return ids;
+}
+
+std::unique_ptr<Engine> LoadTiny(const std::string& family, int num_threads = 0) {
+  return LoadTestEngine({.model_path = UnpackedTestArchive("golden_models") + "/" + family,
+                         .device = "cpu",
+                         .num_threads = num_threads,
+                         .compute_type = ComputeType::kF32});
+}
+
+void ExpectSameRun(const TestRun& a, const TestRun& b) {
+  EXPECT_EQ(a.last_logits, b.last_logits);
+  EXPECT_EQ(a.output_ids, b.output_ids);
+  EXPECT_EQ(a.kept, b.kept);
+  EXPECT_EQ(a.prefill.propagated, b.prefill.propagated);
+}
+
+class MethodContractTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  static void SetUpTestSuite() { engine_ = LoadTiny("llama"); }
+  static void TearDownTestSuite() { engine_.reset(); }
+
+  MethodConfig Method() const { return {.name = GetParam()}; }
+  TestRun Run(const std::vector<int32_t>& ids, const MethodConfig& method,
+              const PrefillOptions& options = {}) const {
+    return RunPrompt(*engine_, ids, method, kNewTokens, options);
+  }
+  std::vector<int32_t> Ids(int64_t count, uint64_t seed = 1) const {
+    return RandomIds(count, seed, engine_->config().vocab_size);
+  }
+
+  static std::unique_ptr<Engine> engine_;
+};
+
+std::unique_ptr<Engine> MethodContractTest::engine_;
+
+TEST_P(MethodContractTest, ABudgetOfEverythingIsBitIdenticalToFull) {
+  const std::vector<int32_t> ids = Ids(333);
+  const TestRun full = Run(ids, {.name = "full"});
+  for (const Budget& budget : {Budget::Rate(1), Budget::Tokens(333), Budget::Tokens(5000)}) {
+    MethodConfig method = Method();
+    method.kv = budget;
+    method.tsp = Budget::Rate(1);
+    ExpectSameRun(Run(ids, method), full);
+  }
+}
+
+TEST_P(MethodContractTest, EveryLengthAroundItsLimitsWorks) {
+  MethodConfig method = Method();
+  method.kv = Budget::Tokens(20);
+  method.tsp = Budget::Tokens(30);
+  for (const int64_t length : {1, 2, 7, 8, 9, 19, 20, 21, 30, 31, 64}) {
+    SCOPED_TRACE(length);
+    const TestRun run = Run(Ids(length), method);
+    EXPECT_EQ(static_cast<int64_t>(run.output_ids.size()), kNewTokens);
+    for (const LayerPlan& layer : run.prefill.plan.layers) {
+      EXPECT_LE(layer.kv_len, layer.tokens_in);
+      EXPECT_LE(layer.tokens_out, layer.tokens_in);
+    }
+  }
+}
+
+TEST_P(MethodContractTest, KeptEntriesAreSortedAndHoldTheWindow) {
+  const int64_t length = 400;
+  const TestRun run = Run(Ids(length), Method());
+  for (size_t layer = 0; layer < run.kept.size(); ++layer) {
+    for (const std::vector<int32_t>& positions : run.kept[layer]) {
+      ASSERT_EQ(static_cast<int64_t>(positions.size()), run.prefill.plan.layers[layer].kv_len);
+      EXPECT_TRUE(std::adjacent_find(positions.begin(), positions.end(), std::greater_equal<>()) ==
+                  positions.end());
+      for (int64_t i = 0; i < 8; ++i) {
+        EXPECT_EQ(positions[positions.size() - 8 + i], length - 8 + i);
+      }
+    }
+  }
+  if (run.prefill.propagated.has_value()) {
+    const std::vector<int32_t>& propagated = *run.prefill.propagated;
+    EXPECT_TRUE(std::is_sorted(propagated.begin(), propagated.end()));
+    EXPECT_EQ(propagated.back(), length - 1);
+    EXPECT_EQ(propagated[propagated.size() - 8], length - 8);
+  }
+}
+
+TEST_P(MethodContractTest, BlocksOfAnySizeSelectTheSame) {
+  const std::vector<int32_t> ids = Ids(301);
+  const TestRun whole = Run(ids, Method(), {.block_tokens = 1024});
+  for (const int64_t block_tokens : {1, 5, 64, 300, 301}) {
+    SCOPED_TRACE(block_tokens);
+    const TestRun blocked = Run(ids, Method(), {.block_tokens = block_tokens});
+    EXPECT_EQ(blocked.output_ids, whole.output_ids);
+    EXPECT_EQ(blocked.kept, whole.kept);
+    EXPECT_EQ(blocked.prefill.propagated, whole.prefill.propagated);
+    // Blocks of a few rows go through the matrix-vector kernels, which add in another order.
+    EXPECT_LT(LargestRelativeError(blocked.last_logits, whole.last_logits), 2e-5);
+    if (block_tokens == 64) {
+      EXPECT_EQ(blocked.last_logits, whole.last_logits);
+    }
+  }
+}
+
+TEST_P(MethodContractTest, ThreadsDoNotChangeABit) {
+  const std::vector<int32_t> ids = Ids(301);
+  const TestRun one = RunPrompt(*LoadTiny("llama", /*num_threads=*/1), ids, Method(), kNewTokens);
+  for (const int num_threads : {2, 4}) {
+    SCOPED_TRACE(num_threads);
+    ExpectSameRun(RunPrompt(*LoadTiny("llama", num_threads), ids, Method(), kNewTokens), one);
+  }
+}
+
+TEST_P(MethodContractTest, NothingOutlivesAPrompt) {
+  const std::vector<int64_t> lengths = {40, 500, 3, 250};
+  MethodConfig in_tokens = Method();
+  in_tokens.kv = Budget::Tokens(32);
+  in_tokens.tsp = Budget::Tokens(64);
+  Session session(*engine_);
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    SCOPED_TRACE(lengths[i]);
+    const std::vector<int32_t> ids = Ids(lengths[i], i);
+    const MethodConfig method = i % 2 == 0 ? Method() : in_tokens;
+    ASSERT_TRUE(session.Prefill({.ids = ids, .method = method}).ok());
+    const std::vector<float> logits = session.LastLogits().value();
+    const std::vector<int32_t> output_ids =
+        session
+            .Decode(
+                {.max_new_tokens = kNewTokens, .end_ids = EndIdsOf(engine_->generation_config())})
+            ->output_ids;
+    const TestRun fresh = Run(ids, method);
+    EXPECT_EQ(logits, fresh.last_logits);
+    EXPECT_EQ(output_ids, fresh.output_ids);
+  }
+}
+
+TEST_P(MethodContractTest, DecodingGoesOnAtThePromptsTrueLength) {
+  const std::vector<int32_t> ids = Ids(200);
+  Session session(*engine_);
+  ASSERT_TRUE(session.Prefill({.ids = ids, .method = Method()}).ok());
+  EXPECT_EQ(session.cache().next_position(), 200);
+  ASSERT_TRUE(session.Decode({.max_new_tokens = 3}).ok());
+  EXPECT_EQ(session.cache().tail_len(), 2);  // the last token has not been run yet
+  EXPECT_EQ(session.cache().layer(0).View(2).tail_positions[0], 200);
+  EXPECT_EQ(session.cache().layer(5).View(2).tail_positions[1], 201);
+}
+
+TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
+  const int64_t length = 700;
+  const TestRun run = Run(Ids(length), Method(), {.block_tokens = 128});
+  const PlannedMemory planned =
+      PrefillMemory(engine_->config(), run.prefill.plan, engine_->backend().types(), 128);
+  EXPECT_EQ(run.prefill.kv_bytes, planned.kept_kv_bytes);
+  // Token ids are held for a moment at the beginning; nothing else is unplanned.
+  EXPECT_LE(run.prefill.peak_bytes, planned.total_bytes() + 4 * length);
+  EXPECT_GE(run.prefill.peak_bytes, planned.total_bytes());
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, MethodContractTest, ::testing::ValuesIn(MethodNames()));
+
+TEST(MethodEqualityTest, FastKvWithoutItsCutKeepsWhatSnapKvKeeps) {
+  const auto engine = LoadTiny("qwen3");
+  const std::vector<int32_t> ids = RandomIds(500, 3, engine->config().vocab_size);
+  const TestRun fastkv =
+      RunPrompt(*engine, ids, {.name = "fastkv", .tsp = Budget::Rate(1)}, kNewTokens);
+  ExpectSameRun(fastkv, RunPrompt(*engine, ids, {.name = "snapkv"}, kNewTokens));
+}
+
+TEST(MethodEqualityTest, SlidingWindowsGoByPositionAfterACut) {
+  const auto engine = LoadTiny("mistral_window");
+  ASSERT_EQ(engine->config().sliding_window[0], 96);
+  const std::vector<int32_t> ids = RandomIds(300, 4, engine->config().vocab_size);
+  const auto reference =
+      LoadTestEngine({.model_path = UnpackedTestArchive("golden_models") + "/mistral_window",
+                      .device = "reference"});
+  const TestRun fast = RunPrompt(*engine, ids, {.name = "fastkv"}, kNewTokens);
+  const TestRun slow = RunPrompt(*reference, ids, {.name = "fastkv"}, kNewTokens);
+  EXPECT_LT(LargestRelativeError(fast.last_logits, slow.last_logits), 1e-4);
+  EXPECT_EQ(fast.output_ids, slow.output_ids);
+  EXPECT_EQ(fast.prefill.propagated, slow.prefill.propagated);
+}
+
+}  // namespace
+}  // namespace fastkv
