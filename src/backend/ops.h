@@ -118,8 +118,9 @@ struct SiluMultiplyParams {
 
 // out[h, j] = sum over window rows i of softmax_j(scale * q[i, h] . k[j]), j < kv_len -
 // window_rows: the softmax runs over all entries that row i sees (its own column and later window
-// columns by causality), the window's own columns are then dropped (methods.md 2.1, 2.2). `window`
-// limits what a row sees as in PrefillAttention; entries it does not see count 0.
+// columns by causality), the window's own columns are then dropped (docs/methods.md, "Window
+// scores"). `window` limits what a row sees as in PrefillAttention; entries it does not see count
+// 0.
 struct WindowScoresParams {
   ConstTensorView q;  // [window_rows, num_q_heads, head_dim], act: the last rows
   ConstTensorView

@@ -1,5 +1,5 @@
 // One conversation with a model: its cache, what prefill reported, and decoding. Text is not known
-// here; token ids go in and come out (text_stream.h turns them into text).
+// here; token ids go in and come out (Tokenizer::StreamingDecoder and stop_strings.h turn them into text).
 #ifndef FASTKV_ENGINE_SESSION_H_
 #define FASTKV_ENGINE_SESSION_H_
 

@@ -24,13 +24,13 @@ class KvCache {
   LayerKv& layer(int64_t i) { return layers_[i]; }
   const LayerKv& layer(int64_t i) const { return layers_[i]; }
 
-  // The position that the next token gets; set after prefill, counted up by AppendToken.
+  // The position that the next token gets; set after prefill, counted up by AppendTokens.
   int64_t next_position() const { return next_position_; }
   void set_next_position(int64_t position) { next_position_ = position; }
 
   // Makes room for `num_tokens` more tail entries in every layer and writes their positions
   // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
-  // through LayerKv::TailSlots of every layer. Errors: kMemory; the cache is then as before.
+  // through LayerKv::TailKeys and TailValues of every layer. Errors: kMemory; the cache is then as before.
   Status AppendTokens(int64_t num_tokens);
 
   // Takes the last `num_tokens` tail entries back. REQUIRES: num_tokens <= tail_len().

@@ -14,7 +14,7 @@ namespace fastkv {
 
 // Token-selective propagation: after layer `layer` only `budget` tokens go on, those with the
 // largest pooled window score over all heads and the window itself (FastKV, arXiv 2502.01068;
-// methods.md 3.4).
+// docs/methods.md, "Token-selective propagation").
 struct TokenPropagation {
   int64_t layer = 0;  // zero-based, below the last layer
   Budget budget;
@@ -37,7 +37,7 @@ class CompositeMethod final : public Method {
                 const Selection& selection) const override;
 
  private:
-  // The capacity before it is cut to the number of tokens: methods.md 3.2 with the clamp of 3.5.
+  // The capacity before it is cut to the number of tokens: docs/methods.md, "Budgets".
   // `reduced` says whether the layer comes after a cut.
   int64_t Capacity(int64_t prompt_tokens, int64_t tokens_in, bool reduced) const;
 

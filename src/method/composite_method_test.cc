@@ -26,7 +26,7 @@ PrefillPlan PlanOf(const MethodConfig& config, int64_t prompt_tokens,
   return *plan;
 }
 
-// The integer table of methods.md section 16: KV 10 %, TSP 20 % at layer 7.
+// The table of docs/methods.md, "Budgets": KV 10 %, TSP 20 % at layer 7.
 TEST(FastKvPlanTest, TruncatesSharesAsPublished) {
   struct Row {
     int64_t prompt, early, propagated, late;
@@ -136,7 +136,8 @@ TEST(MethodRegistryTest, RefusesWhatNoPlanCanFollow) {
   EXPECT_THAT(message({.kernel = 4}), HasSubstr("odd"));
 }
 
-// The toy layer of methods.md section 16: 4 query heads, 2 KV heads, 24 tokens of size 4, window 3.
+// The toy layer of docs/methods.md, "A worked example": 4 query heads, 2 KV heads, 24 tokens of
+// size 4, window 3.
 class ToyLayerTest : public ::testing::Test {
  protected:
   static constexpr int64_t kTokens = 24;

@@ -38,14 +38,15 @@ class LayerObservation {
   Backend& backend() { return backend_; }
   int64_t num_past() const { return num_past_; }
 
-  // u of methods.md 2.2, [num_q_heads, num_past], f32. The engine fills it; methods read it.
+  // u of docs/methods.md, "Window scores": [num_q_heads, num_past], f32. The engine fills it;
+  // methods read it.
   TensorView WindowScores();
 
-  // G of methods.md 3.3: window scores pooled per query head, then summed over each KV head's
+  // G of docs/methods.md: window scores pooled per query head, then summed over each KV head's
   // group. [num_kv_heads, num_past], f32. One pooling per layer: later calls must ask for the same.
   ConstTensorView GroupScores(int64_t kernel, PoolingKind pooling);
 
-  // S of methods.md 3.4: G summed over the KV heads. [1, num_past], f32.
+  // S of docs/methods.md: G summed over the KV heads. [1, num_past], f32.
   ConstTensorView TokenScores(int64_t kernel, PoolingKind pooling);
 
  private:

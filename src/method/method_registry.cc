@@ -41,7 +41,8 @@ Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   return OkStatus();
 }
 
-// The TSP layer that the paper found for three models, L/2 - 1 in each (methods.md 3.1).
+// The TSP layer that the paper found for three models, L/2 - 1 in each (docs/methods.md,
+// "Token-selective propagation").
 int64_t DefaultTspLayer(const ModelShape& shape) { return shape.num_layers / 2 - 1; }
 
 std::optional<TokenPropagation> PropagationOf(const MethodConfig& config, const ModelShape& shape) {

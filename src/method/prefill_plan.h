@@ -11,7 +11,7 @@ namespace fastkv {
 // What a method must see of a layer to select from it. Bits may be combined.
 enum class Observation : uint32_t {
   kNone = 0,
-  kWindowScores = 1,  // attention of the last `window` rows, methods.md 2.1 and 2.2
+  kWindowScores = 1,  // attention of the last `window` rows, docs/methods.md
 };
 
 struct LayerPlan {

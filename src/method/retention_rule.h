@@ -19,7 +19,8 @@ class RetentionRule {
  public:
   virtual ~RetentionRule() = default;
 
-  // The least capacity the rule works with; smaller budgets are raised to it (methods.md 3.5).
+  // The least capacity the rule works with; smaller budgets are raised to it (docs/methods.md,
+  // "Budgets").
   virtual int64_t MinCapacity() const = 0;
 
   // Rows of the observation window; 0 where the rule looks at none.
@@ -34,7 +35,7 @@ class RetentionRule {
                                const TensorView& kv_indices) const = 0;
 };
 
-// SnapKV's window scores, selected per KV head; FastKV's own rule (methods.md 3.3 and 5).
+// SnapKV's window scores, selected per KV head; FastKV's own rule (docs/methods.md).
 std::unique_ptr<RetentionRule> CreateSnapKvRule(const MethodConfig& config);
 
 }  // namespace fastkv

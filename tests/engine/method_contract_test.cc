@@ -1,4 +1,4 @@
-// What every method must keep to, whatever it selects: methods.md section 17 and method.h.
+// What every method must keep to, whatever it selects: method.h.
 #include <gtest/gtest.h>
 
 #include <algorithm>
