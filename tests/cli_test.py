@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""The built program from outside: hostile input, the contracts of the command line, interrupts.
+
+usage: cli_test.py --binary PATH [unittest arguments]     or with FASTKV_BINARY in the environment
+"""
+
+import argparse
+import os
+import sys
+import unittest
+
+import cli_contract
+import cli_generate
+import cli_hostile_text
+import cli_hostile_weights
+import cli_support
+
+MODULES = (cli_contract, cli_generate, cli_hostile_text, cli_hostile_weights)
+
+
+def load_tests(loader, _tests, _pattern):
+    return unittest.TestSuite(loader.loadTestsFromModule(module) for module in MODULES)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", default=cli_support.BINARY)
+    arguments, others = parser.parse_known_args()
+    if not os.path.isfile(arguments.binary):
+        print(f"cli_test: no program at '{arguments.binary}'; build it, and name it with --binary")
+        return 2
+    cli_support.BINARY = os.path.abspath(arguments.binary)
+    return 0 if unittest.main(argv=[sys.argv[0], *others], exit=False).result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
