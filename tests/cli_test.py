@@ -9,6 +9,8 @@ import os
 import sys
 import unittest
 
+sys.dont_write_bytecode = True  # the source folder stays as it is
+
 import cli_contract
 import cli_generate
 import cli_hostile_text
