@@ -206,9 +206,9 @@ class Bench {
     std::fprintf(file,
                  "{\n  \"device\": \"%s\",\n  \"driver_cuda\": %d,\n  \"runtime_cuda\": %d,\n"
                  "  \"libraries\": \"%s\",\n  \"commit\": \"%s\",\n"
-                 "  \"command\": \"gpu_ops_bench %s\",\n  \"rows\": [\n",
+                 "  \"command\": \"gpu_ops_bench\",\n  \"rows\": [\n",
                  device_name_.c_str(), driver, runtime, libraries.c_str(),
-                 variable("FASTKV_COMMIT"), path);
+                 variable("FASTKV_COMMIT"));
     for (size_t i = 0; i < rows_.size(); ++i) {
       std::fprintf(file, "%s%s\n", rows_[i].c_str(), i + 1 < rows_.size() ? "," : "");
     }
