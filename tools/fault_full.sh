@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests whose full form takes hours, under AddressSanitizer and UndefinedBehaviorSanitizer: every allocation and
 # every file operation fails once, every truncation and every bit flip of a header, the kills of an evaluation run.
-# `make test` runs a sample of each. The full form is asked for with FASTKV_FULL_TESTS=1; the tests are those whose
+# `make test` runs a sample of each. The full form is asked for with FASTKV_ALL_FAULTS=1; the tests are those whose
 # suite is named *Fault*, *Exhaustive*, *Hostile* or *Kill*.
 # usage: tools/fault_full.sh [gtest filter]
 set -eu -o pipefail
@@ -12,7 +12,7 @@ command -v ccache > /dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-export FASTKV_FULL_TESTS=1
+export FASTKV_ALL_FAULTS=1
 
 cmake --preset asan > /dev/null
 cmake --build build-asan

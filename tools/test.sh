@@ -21,7 +21,7 @@ export TSAN_OPTIONS=suppressions=$PWD/tests/suppressions/tsan.txt:halt_on_error=
 command -v ccache > /dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}
 
 # The programs whose code runs in several threads.
-tsan_tests='^(fastkv_(base|backend(_[a-z]+)?|kv|method|model|engine)_test|op_parity_test)$'
+tsan_tests='^(fastkv_(base|backend(_[a-z]+)?|kv|method|model|engine)_test|op_parity_test|engine_[a-z_]*test)$'
 
 passed=0
 failed=0
