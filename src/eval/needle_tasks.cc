@@ -238,14 +238,11 @@ Result<std::vector<NeedleSample>> MakeNeedleContextWithQuestions(
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     FASTKV_ASSIGN_OR_RETURN(std::vector<NeedleSample> samples,
                             NeedleBuild(seed, count_tokens).Samples(tasks, budget_tokens));
-    int64_t shortest = target_tokens;
     int64_t longest = 0;
     for (const NeedleSample& sample : samples) {
-      const int64_t tokens = count_tokens(sample.prompt);
-      shortest = std::min(shortest, tokens);
-      longest = std::max(longest, tokens);
+      longest = std::max(longest, count_tokens(sample.prompt));
     }
-    if (longest <= target_tokens && shortest >= min_tokens) return samples;
+    if (longest <= target_tokens && longest >= min_tokens) return samples;
     // One token less each time, so that two budgets never take turns for ever.
     budget_tokens += target_tokens - longest - attempt;
   }

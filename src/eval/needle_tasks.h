@@ -52,8 +52,9 @@ Result<NeedleSample> MakeNeedleSample(std::string_view task, int64_t target_toke
                                       const TokenCounter& count_tokens);
 
 // Several samples over one and the same context, one for each name in `tasks`. No two of `number`
-// and `word` ask for the same fact. Every prompt keeps the length rule.
-// Errors: as MakeNeedleSample; kInvalidArgument also when `tasks` is empty.
+// and `word` ask for the same fact. The longest prompt keeps the length rule; the others are
+// shorter by as much as their questions are. Errors: as MakeNeedleSample; kInvalidArgument also
+// when `tasks` is empty.
 Result<std::vector<NeedleSample>> MakeNeedleContextWithQuestions(
     std::span<const std::string_view> tasks, int64_t target_tokens, uint64_t seed,
     const TokenCounter& count_tokens);

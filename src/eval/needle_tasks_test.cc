@@ -253,6 +253,18 @@ TEST(NeedleTasks, SeveralQuestionsShareOneContext) {
   EXPECT_FALSE(FactsOf(samples.value()[0].context, "password").empty());
 }
 
+TEST(NeedleTasks, SeveralQuestionsFitIntoAShortContext) {
+  const std::string_view tasks[] = {"number", "many", "word", "number", "number"};
+  const auto samples = MakeNeedleContextWithQuestions(tasks, kMinNeedleTokens, 1, CountTokens);
+  ASSERT_TRUE(samples.ok()) << samples.status().message();
+  int64_t longest = 0;
+  for (const NeedleSample& sample : samples.value()) {
+    longest = std::max(longest, CountTokens(sample.prompt));
+  }
+  EXPECT_LE(longest, kMinNeedleTokens);
+  EXPECT_GE(static_cast<double>(longest), 0.98 * kMinNeedleTokens);
+}
+
 TEST(NeedleTasks, CorrectsForATokenizerThatCountsSentencesApart) {
   // One token more for each call, as tokenizers count that put a mark before every text.
   const TokenCounter with_mark = [](std::string_view text) { return CountTokens(text) + 1; };
