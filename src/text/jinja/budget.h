@@ -25,7 +25,7 @@ class Budget {
         // Comparing, searching and scanning make no bytes but take time: about a second's worth.
         scan_limit_bytes_(512 * limits::kMaxTemplateBytes + 512 * Clip(input_bytes)) {}
 
-  // Errors of all three: kLimit, naming what ran out.
+  // Errors of all: kLimit, naming what ran out.
   Status Steps(uint64_t count) {
     steps_ += count;
     if (steps_ <= static_cast<uint64_t>(limits::kMaxTemplateSteps)) return OkStatus();
@@ -34,9 +34,13 @@ class Budget {
   }
   Status Heap(uint64_t bytes) {
     heap_bytes_ += std::min(bytes, kLargestCharge);
-    if (heap_bytes_ <= heap_limit_bytes_) return OkStatus();
-    return LimitError("the template makes more than " + std::to_string(heap_limit_bytes_) +
-                      " bytes of values");
+    return heap_bytes_ <= heap_limit_bytes_ ? OkStatus() : HeapError();
+  }
+  // Whether that many bytes could still be made, without making them: asked before filling a great
+  // length piece by piece.
+  Status CheckHeap(uint64_t bytes) const {
+    if (bytes <= heap_limit_bytes_ && heap_bytes_ + bytes <= heap_limit_bytes_) return OkStatus();
+    return HeapError();
   }
   Status Scan(uint64_t bytes) {
     scan_bytes_ += std::min(bytes, kLargestCharge);
@@ -51,6 +55,11 @@ class Budget {
   static constexpr uint64_t kLargestCharge = 1ull << 40;
   // Texts address their buffers with 32 bits, so no limit may pass 4 GiB.
   static uint64_t Clip(uint64_t input_bytes) { return std::min(input_bytes, uint64_t{100} << 20); }
+
+  Status HeapError() const {
+    return LimitError("the template makes more than " + std::to_string(heap_limit_bytes_) +
+                      " bytes of values");
+  }
 
   uint64_t output_limit_bytes_;
   uint64_t heap_limit_bytes_;

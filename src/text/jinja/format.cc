@@ -189,7 +189,7 @@ class PercentFormatter {
 
   Status Write(const Directive& directive, const Value& value) {
     // Before anything of that size is made.
-    FASTKV_RETURN_IF_ERROR(runtime_.budget().Heap(static_cast<uint64_t>(directive.width)));
+    FASTKV_RETURN_IF_ERROR(runtime_.budget().CheckHeap(static_cast<uint64_t>(directive.width)));
     switch (directive.type) {
       case 's':
       case 'r':

@@ -141,7 +141,7 @@ Result<int64_t> RepeatCount(Runtime& runtime, const Value& factor, uint64_t byte
   count = std::max<int64_t>(count, 0);
   uint64_t total = 0;
   if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(count), &total)) total = UINT64_MAX;
-  FASTKV_RETURN_IF_ERROR(runtime.budget().Heap(total));
+  FASTKV_RETURN_IF_ERROR(runtime.budget().CheckHeap(total));
   return count;
 }
 

@@ -135,6 +135,9 @@ std::vector<Text> SplitLines(Text text, bool keep_ends) {
 }
 
 Result<Value> Pad(Runtime& runtime, Text text, Padding padding, Text fill) {
+  for (const int64_t count : {padding.left, padding.right}) {
+    FASTKV_RETURN_IF_ERROR(runtime.budget().CheckHeap(static_cast<uint64_t>(count)));
+  }
   FASTKV_ASSIGN_OR_RETURN(TextBuffer * buffer, runtime.heap.NewBuffer());
   TextBuilder builder(buffer, &runtime.budget());
   for (int64_t i = 0; i < padding.left && builder.status().ok(); ++i) builder.Append(fill);
