@@ -4,7 +4,9 @@
 #define FASTKV_TEXT_PRE_TOKENIZER_PATTERN_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -34,6 +36,7 @@ class PatternScratch {
   struct Buffers;
   std::unique_ptr<Buffers> buffers_;  // made by the first regular expression
   double deadline_ms_ = 0;
+  uint32_t num_searches_ = 0;
 };
 
 // Thread-safe.

@@ -283,7 +283,18 @@ struct CjkMatcher {
 
 }  // namespace
 
-std::unique_ptr<TextPattern> MakeScanner(std::string_view expression) {
+std::unique_ptr<TextPattern> MakeScanner(std::string_view written) {
+  // Some files write line ends as characters, others as escapes.
+  std::string expression;
+  for (const char c : written) {
+    if (c == '\r') {
+      expression += "\\r";
+    } else if (c == '\n') {
+      expression += "\\n";
+    } else {
+      expression += c;
+    }
+  }
   const std::string contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
   const std::string spaces = R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
   const std::string others = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*)" + spaces;
@@ -314,9 +325,8 @@ std::unique_ptr<TextPattern> MakeScanner(std::string_view expression) {
   if (expression == "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+") {
     return MakeScannerOf(CjkMatcher{});
   }
-  // The carriage return and line feed in the middle are written as characters, not as escapes.
-  if (expression == std::string("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|") +
-                        "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*" +
+  if (expression == R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?)"
+                    R"([\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)" +
                         spaces) {
     return MakeScannerOf(DeepSeekMatcher{});
   }

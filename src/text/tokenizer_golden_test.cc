@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "io/memory_file_system.h"
 #include "tests/unpack_testdata.h"
+#include "text/pre_tokenizer_pattern.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -102,6 +103,31 @@ TEST(TokenizerGoldenTest, Variants) {
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
     CheckCases(**tokenizer, variant["cases"]);
   }
+}
+
+// The expressions of real files must reach the scanners, letter for letter.
+TEST(TokenizerGoldenTest, PublishedExpressionsHaveScanners) {
+  std::vector<Json> roots;
+  for (const char* name : {"qwen3", "deepseek-v3"}) {
+    roots.push_back(ReadJson(Folder(name) + "/tokenizer.json")["pre_tokenizer"]);
+  }
+  for (const Json& variant : ReadJson(Folder("variants.json"))) {
+    const auto pre_tokenizer = variant["replace"].find("pre_tokenizer");
+    if (pre_tokenizer != variant["replace"].end()) roots.push_back(*pre_tokenizer);
+  }
+  int num_expressions = 0;
+  for (const Json& root : roots) {
+    const auto members = root.find("pretokenizers");
+    if (members == root.end()) continue;
+    for (const Json& member : *members) {
+      if (member["type"] != "Split") continue;
+      const std::string expression = member["pattern"]["Regex"].get<std::string>();
+      if (expression == "[0-9][0-9][0-9]") continue;
+      ++num_expressions;
+      EXPECT_NE(MakeScanner(expression), nullptr) << expression;
+    }
+  }
+  EXPECT_EQ(num_expressions, 9);
 }
 
 TEST(TokenizerGoldenTest, SpecialTokensOfTheConfiguration) {
