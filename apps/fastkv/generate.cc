@@ -23,12 +23,10 @@ SamplingOptions SamplingOf(const GenerateOptions& options, const GenerationConfi
                            uint64_t seed) {
   SamplingOptions sampling;
   const bool sample = options.temperature.has_value() || config.do_sample;
-  if (sample) {
-    sampling.temperature = options.temperature.value_or(config.temperature);
-    sampling.top_k = options.top_k.value_or(config.do_sample ? config.top_k : 0);
-    sampling.top_p = options.top_p.value_or(config.do_sample ? config.top_p : 1);
-    sampling.min_p = options.min_p.value_or(config.do_sample ? config.min_p : 0);
-  }
+  if (sample) sampling.temperature = options.temperature.value_or(config.temperature);
+  sampling.top_k = options.top_k.value_or(config.do_sample ? config.top_k : 0);
+  sampling.top_p = options.top_p.value_or(config.do_sample ? config.top_p : 1);
+  sampling.min_p = options.min_p.value_or(config.do_sample ? config.min_p : 0);
   sampling.repetition_penalty = options.repetition_penalty.value_or(config.repetition_penalty);
   sampling.seed = seed;
   return sampling;
@@ -142,7 +140,8 @@ void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
   command.add_option("--min-p", options.min_p, "Drop tokens below this share of the likeliest");
   command.add_option("--repeat-penalty,--repetition-penalty", options.repetition_penalty,
                      "Make tokens that occurred less likely; 1: off");
-  command.add_option("-s,--seed", options.seed, "Seed of the draws [default: random, printed]");
+  command.add_option("-s,--seed", options.seed, "Seed of the draws [default: random, printed]")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--stop", options.stop, "End at this text; may be repeated");
   command.add_flag("--ignore-eos", options.ignore_eos, "Go on after the model's end token");
   command.add_flag("--json", options.json, "Print one JSON object");

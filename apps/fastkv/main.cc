@@ -87,6 +87,12 @@ void AddCommands(CLI::App& app, Status& status) {
                              RunVersion, status);
 }
 
+bool HasCommand(CLI::App& app, const std::string& name) {
+  const std::vector<CLI::App*> commands = app.get_subcommands([](CLI::App*) { return true; });
+  return std::any_of(commands.begin(), commands.end(),
+                     [&](const CLI::App* command) { return command->get_name() == name; });
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Runs long prompts through a language model faster and in less memory.", "fastkv");
   Status status;
@@ -96,10 +102,14 @@ int Run(int argc, char** argv) {
   app.footer(
       "Every flag can be set by an environment variable too, --kv-rate by FASTKV_KV_RATE.\n"
       "Exit status: 0 fine, 1 the run failed, 2 bad input or usage, 130 interrupted.");
+  if (argc > 1 && argv[1][0] != '-' && !HasCommand(app, argv[1])) {
+    std::cerr << "fastkv: no command '" << argv[1] << "'; see fastkv --help\n";
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version
-    return app.exit(success);
+    app.exit(success);
   } catch (const CLI::ParseError& error) {
     std::cerr << "fastkv: " << error.what() << "; see fastkv --help\n";
     return 2;

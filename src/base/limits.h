@@ -8,13 +8,13 @@
 namespace fastkv::limits {
 
 inline constexpr int kMaxJsonDepth = 64;
-inline constexpr int64_t kMaxJsonContainers = 500'000;  // arrays and objects in one document
+inline constexpr int64_t kMaxJsonContainers = 500'000;         // arrays and objects in one document
 inline constexpr uint64_t kMaxConfigBytes = 4ull << 20;        // config.json and its siblings
 inline constexpr uint64_t kMaxTokenizerBytes = 64ull << 20;    // tokenizer.json
 inline constexpr uint64_t kMaxPromptFileBytes = 256ull << 20;  // prompts, id lists, messages
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100ull << 20;
 inline constexpr uint64_t kMaxWeightIndexBytes = 32ull << 20;  // model.safetensors.index.json
-inline constexpr int64_t kMaxTensors = 100'000;  // in one file or one model
+inline constexpr int64_t kMaxTensors = 100'000;                // in one file or one model
 inline constexpr int kMaxTensorRank = 8;
 inline constexpr int64_t kMaxShards = 10'000;
 
@@ -25,6 +25,9 @@ inline constexpr int64_t kMaxHiddenSize = 1 << 20;
 inline constexpr int64_t kMaxVocabSize = 1 << 24;
 inline constexpr int64_t kMaxContextTokens = 1ll << 28;
 
+// Values in one tokenizer.json, told from its commas before it is parsed: a parsed one takes many
+// times the file's size.
+inline constexpr int64_t kMaxTokenizerValues = 5'000'000;
 inline constexpr int64_t kMaxMerges = 5'000'000;  // tokenizer merges
 inline constexpr int64_t kMaxAddedTokens = 100'000;
 

@@ -364,8 +364,4 @@ PrefillProgress Prefill::progress() const {
           .total_flops = total_flops_};
 }
 
-ConstTensorView Prefill::logits() const {
-  return logits_.View(DType::kF32, {1, model_.config().vocab_size});
-}
-
 }  // namespace fastkv

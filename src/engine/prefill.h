@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -53,8 +54,8 @@ class Prefill {
 
   // The following are for after the last step.
 
-  // Logits after the last prompt token: [1, vocab_size], f32. Lives as long as this object.
-  ConstTensorView logits() const;
+  // Logits after the last prompt token, once: [1, vocab_size], f32.
+  Buffer TakeLogits() { return std::move(logits_); }
   // Original positions of the tokens that went on after the cut, or nothing where no cut was made.
   const std::optional<std::vector<int32_t>>& propagated() const { return propagated_; }
   // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for or N

@@ -47,7 +47,9 @@ Result<Sampler> Sampler::Create(Backend& backend, const SamplingOptions& options
 }
 
 Result<int32_t> Sampler::Next(ConstTensorView logits) {
-  if (options_.temperature == 0 && options_.repetition_penalty == 1) return NextGreedy(logits);
+  if (options_.temperature == 0 && options_.repetition_penalty == 1) {
+    return Greedy(*backend_, logits, choice_);
+  }
   std::vector<float> host(logits.num_elements());
   FASTKV_RETURN_IF_ERROR(
       backend_->CopyToHost(host.data(), logits.data(), static_cast<int64_t>(host.size()) * 4));
@@ -65,14 +67,14 @@ Result<int32_t> Sampler::Next(ConstTensorView logits) {
   return choice;
 }
 
-Result<int32_t> Sampler::NextGreedy(ConstTensorView logits) {
-  backend_->ArgMax({.logits = logits, .out = choice_.View(DType::kI32, {1})});
-  int32_t choice = -1;
-  FASTKV_RETURN_IF_ERROR(backend_->CopyToHost(&choice, choice_.data(), 4));
-  if (choice < 0) {
+Result<int32_t> Sampler::Greedy(Backend& backend, ConstTensorView logits, const Buffer& choice) {
+  backend.ArgMax({.logits = logits, .out = choice.View(DType::kI32, {1})});
+  int32_t id = -1;
+  FASTKV_RETURN_IF_ERROR(backend.CopyToHost(&id, choice.data(), 4));
+  if (id < 0) {
     return NumericError("the model's output holds NaN or infinity; this request cannot go on");
   }
-  return choice;
+  return id;
 }
 
 void Sampler::ApplyRepetitionPenalty(std::vector<float>& logits) const {

@@ -34,6 +34,10 @@ class Sampler {
   static Result<Sampler> Create(Backend& backend, const SamplingOptions& options,
                                 int64_t vocab_size, std::span<const int32_t> prompt_ids);
 
+  // The token with the largest logit, the lowest of equals; `choice` is device scratch of 4 bytes.
+  // Errors: as Next.
+  static Result<int32_t> Greedy(Backend& backend, ConstTensorView logits, const Buffer& choice);
+
   // The next token from logits [1, vocab_size], f32, device memory; it counts as seen afterwards.
   // Errors: kNumeric where a logit is NaN or +infinity, kDevice.
   Result<int32_t> Next(ConstTensorView logits);
@@ -41,7 +45,6 @@ class Sampler {
  private:
   Sampler(Backend& backend, const SamplingOptions& options)
       : backend_(&backend), options_(options), random_(options.seed) {}
-  Result<int32_t> NextGreedy(ConstTensorView logits);
   void ApplyRepetitionPenalty(std::vector<float>& logits) const;
   int32_t Draw(const std::vector<float>& logits);
 

@@ -9,6 +9,9 @@
 namespace fastkv {
 namespace {
 
+// Tokens of an Append that go through the model together.
+constexpr int64_t kAppendBlockTokens = 128;
+
 ModelShape ShapeOf(const ModelConfig& config) {
   return {.num_layers = config.num_layers,
           .num_q_heads = config.num_q_heads,
@@ -30,11 +33,13 @@ Result<DecodeReport> Session::Decode(const DecodeRequest& request) {
   return WithMemoryErrors("generating", [&] { return RunDecode(request); });
 }
 
+Status Session::Append(std::span<const int32_t> ids, const CancelFlag* cancel) {
+  return WithMemoryErrors("reading further tokens", [&] { return RunAppend(ids, cancel); });
+}
+
 Status Session::RunPrefill(const PrefillRequest& request) {
   cache_.reset();
   decoder_.reset();
-  prefill_.reset();
-  decoded_ = false;
   TrackingAllocator& allocator = engine_.backend().allocator();
   const int64_t held_before = allocator.held_bytes();
   allocator.ResetPeak();
@@ -42,38 +47,97 @@ Status Session::RunPrefill(const PrefillRequest& request) {
 
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> method,
                           CreateMethod(request.method, ShapeOf(engine_.config())));
-  FASTKV_ASSIGN_OR_RETURN(prefill_, fastkv::Prefill::Start(engine_.backend(), engine_.model(),
-                                                           *method, request.ids, request.options));
-  while (!prefill_->done()) {
-    const Status status = prefill_->Step();
-    if (!status.ok()) {
-      prefill_.reset();
-      return status;
-    }
-    if (request.on_progress) request.on_progress(prefill_->progress());
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<fastkv::Prefill> prefill,
+                          fastkv::Prefill::Start(engine_.backend(), engine_.model(), *method,
+                                                 request.ids, request.options));
+  while (!prefill->done()) {
+    FASTKV_RETURN_IF_ERROR(prefill->Step());
+    if (request.on_progress) request.on_progress(prefill->progress());
   }
   report_ = PrefillReport{};
   report_.prefill_ms = engine_.clock().NowMs() - begin_ms;
-  report_.plan = prefill_->plan();
-  report_.propagated = prefill_->propagated();
-  report_.mean_logprob = prefill_->mean_logprob();
-  cache_.emplace(prefill_->TakeCache());
+  report_.plan = prefill->plan();
+  report_.propagated = prefill->propagated();
+  report_.mean_logprob = prefill->mean_logprob();
+  logits_ = prefill->TakeLogits();
+  prompt_ids_.assign(request.ids.begin(), request.ids.end());
+  cache_.emplace(prefill->TakeCache());
   report_.kv_bytes = cache_->bytes_held();
   const KvGeometry& geometry = cache_->geometry();
   report_.full_kv_bytes = geometry.num_layers * geometry.num_kv_heads *
                           static_cast<int64_t>(request.ids.size()) * geometry.EntryBytes();
   report_.peak_bytes = allocator.peak_bytes() - held_before;
-  prompt_ids_.assign(request.ids.begin(), request.ids.end());
+  FASTKV_RETURN_IF_ERROR(engine_.CheckWeightsIntact());
+  return CheckLogits();
+}
+
+Status Session::CheckLogits() const {
+  FASTKV_ASSIGN_OR_RETURN(const Buffer choice, engine_.backend().Allocate(4, "a check of logits"));
+  return Sampler::Greedy(engine_.backend(), logits(), choice).status();
+}
+
+Status Session::MakeDecoder(int64_t max_tokens) {
+  if (decoder_.has_value() && decoder_->max_tokens() >= max_tokens) return OkStatus();
+  FASTKV_ASSIGN_OR_RETURN(TokenDecoder decoder,
+                          TokenDecoder::Create(engine_.backend(), engine_.model(), max_tokens));
+  decoder_.emplace(std::move(decoder));
+  return OkStatus();
+}
+
+Status Session::RunTokens(std::span<const int32_t> ids, const CancelFlag* cancel) {
+  FASTKV_RETURN_IF_ERROR(decoder_->Append(*cache_, ids, cancel));
+  engine_.backend().Copy(logits_.data(), decoder_->logits().data(), logits_.num_bytes());
+  return OkStatus();
+}
+
+Status Session::RunAppend(std::span<const int32_t> ids, const CancelFlag* cancel) {
+  FASTKV_CHECK(cache_.has_value());
+  const ModelConfig& config = engine_.config();
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= config.vocab_size) {
+      return InvalidArgumentError("token id " + std::to_string(id) +
+                                  " is outside the model's vocabulary of " +
+                                  std::to_string(config.vocab_size));
+    }
+  }
+  const auto num_tokens = static_cast<int64_t>(ids.size());
+  if (cache_->next_position() + num_tokens > config.max_position_embeddings) {
+    return LimitError("the conversation would have " +
+                      std::to_string(cache_->next_position() + num_tokens) +
+                      " tokens, but the model allows " +
+                      std::to_string(config.max_position_embeddings) + "; start a new one");
+  }
+  FASTKV_RETURN_IF_ERROR(MakeDecoder(std::clamp<int64_t>(num_tokens, 1, kAppendBlockTokens)));
+  for (int64_t begin = 0; begin < num_tokens; begin += kAppendBlockTokens) {
+    const int64_t count = std::min(kAppendBlockTokens, num_tokens - begin);
+    FASTKV_RETURN_IF_ERROR(RunTokens(ids.subspan(begin, count), cancel));
+    prompt_ids_.insert(prompt_ids_.end(), ids.begin() + begin, ids.begin() + begin + count);
+  }
   return engine_.CheckWeightsIntact();
 }
 
+Result<Session> Session::Fork() const {
+  return WithMemoryErrors("forking a session", [&]() -> Result<Session> {
+    FASTKV_CHECK(cache_.has_value());
+    Session fork(engine_);
+    fork.report_ = report_;
+    fork.prompt_ids_ = prompt_ids_;
+    FASTKV_ASSIGN_OR_RETURN(fork.logits_,
+                            engine_.backend().Allocate(logits_.num_bytes(), "logits"));
+    engine_.backend().Copy(fork.logits_.data(), logits_.data(), logits_.num_bytes());
+    FASTKV_ASSIGN_OR_RETURN(KvCache cache, cache_->Fork());
+    fork.cache_.emplace(std::move(cache));
+    return fork;
+  });
+}
+
 ConstTensorView Session::logits() const {
-  return decoded_ ? decoder_->logits() : prefill_->logits();
+  return logits_.View(DType::kF32, {1, engine_.config().vocab_size});
 }
 
 Result<std::vector<float>> Session::LastLogits() const {
   std::vector<float> host(engine_.config().vocab_size);
-  FASTKV_RETURN_IF_ERROR(engine_.backend().CopyToHost(host.data(), logits().data(),
+  FASTKV_RETURN_IF_ERROR(engine_.backend().CopyToHost(host.data(), logits_.data(),
                                                       static_cast<int64_t>(host.size()) * 4));
   return host;
 }
@@ -85,11 +149,7 @@ Result<DecodeReport> Session::RunDecode(const DecodeRequest& request) {
   FASTKV_ASSIGN_OR_RETURN(Sampler sampler,
                           Sampler::Create(engine_.backend(), request.sampling,
                                           engine_.config().vocab_size, prompt_ids_));
-  if (!decoder_.has_value()) {
-    FASTKV_ASSIGN_OR_RETURN(TokenDecoder decoder,
-                            TokenDecoder::Create(engine_.backend(), engine_.model(), 1));
-    decoder_.emplace(std::move(decoder));
-  }
+  FASTKV_RETURN_IF_ERROR(MakeDecoder(1));
   DecodeReport report;
   double first_token_at_ms = begin_ms;
   double last_token_at_ms = begin_ms;
@@ -100,13 +160,12 @@ Result<DecodeReport> Session::RunDecode(const DecodeRequest& request) {
         break;
       }
       const int32_t last_id = report.output_ids.back();
-      const Status status = decoder_->Append(*cache_, {&last_id, 1}, request.cancel);
+      const Status status = RunTokens({&last_id, 1}, request.cancel);
       if (status.code() == StatusCode::kCancelled) {
         report.finish_reason = FinishReason::kCancelled;
         break;
       }
       FASTKV_RETURN_IF_ERROR(status);
-      decoded_ = true;
     }
     FASTKV_ASSIGN_OR_RETURN(const int32_t id, sampler.Next(logits()));
     report.output_ids.push_back(id);

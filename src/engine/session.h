@@ -1,5 +1,6 @@
 // One conversation with a model: its cache, what prefill reported, and decoding. Text is not known
-// here; token ids go in and come out (Tokenizer::StreamingDecoder and stop_strings.h turn them into text).
+// here; token ids go in and come out (Tokenizer::StreamingDecoder and stop_strings.h turn them into
+// text).
 #ifndef FASTKV_ENGINE_SESSION_H_
 #define FASTKV_ENGINE_SESSION_H_
 
@@ -76,6 +77,17 @@ class Session {
   // Prefill; the session is then empty. kNumeric where the output is not finite.
   Status Prefill(const PrefillRequest& request);
 
+  // Goes on with further prompt tokens behind what is there: they attend to the kept entries and to
+  // each other, at their true positions. REQUIRES: a successful Prefill, and a prompt that was not
+  // decoded behind, since the last generated token has not been run. Errors: kInvalidArgument (an
+  // id outside the vocabulary), kLimit (more positions than the model has), kMemory, kCancelled;
+  // the session then stands where it stood before the call, or at the end of a block of `ids`.
+  Status Append(std::span<const int32_t> ids, const CancelFlag* cancel);
+
+  // A second session that goes on from here; the frozen entries are shared, not copied.
+  // REQUIRES: a successful Prefill. Errors: kMemory.
+  Result<Session> Fork() const;
+
   // Generates behind what is there. REQUIRES: a successful Prefill, or an earlier Decode.
   Result<DecodeReport> Decode(const DecodeRequest& request);
 
@@ -88,16 +100,21 @@ class Session {
 
  private:
   Status RunPrefill(const PrefillRequest& request);
+  Status RunAppend(std::span<const int32_t> ids, const CancelFlag* cancel);
+  Status MakeDecoder(int64_t max_tokens);
+  // kNumeric where the logits hold NaN or infinity.
+  Status CheckLogits() const;
+  // Runs tokens behind the cache and keeps the logits after the last of them.
+  Status RunTokens(std::span<const int32_t> ids, const CancelFlag* cancel);
   Result<DecodeReport> RunDecode(const DecodeRequest& request);
   ConstTensorView logits() const;
 
   const Engine& engine_;
   PrefillReport report_;
   std::vector<int32_t> prompt_ids_;
-  std::unique_ptr<fastkv::Prefill> prefill_;
+  Buffer logits_;  // [1, vocab_size], f32: what follows the last token that was run
   std::optional<KvCache> cache_;
   std::optional<TokenDecoder> decoder_;  // made by the first step
-  bool decoded_ = false;
 };
 
 }  // namespace fastkv

@@ -206,6 +206,11 @@ Result<std::optional<int32_t>> ReadConfigToken(const JsonFields& config, const s
 }  // namespace
 
 Result<TokenizerSpec> ParseTokenizerSpec(std::string_view text) {
+  if (std::count(text.begin(), text.end(), ',') > limits::kMaxTokenizerValues) {
+    return LimitError(
+        "holds more than " + std::to_string(limits::kMaxTokenizerValues) +
+        " values in vocabulary and merges together; that is more than any tokenizer needs");
+  }
   const simdjson::padded_string padded(text);
   if (padded.size() != text.size()) return MemoryError("no memory to read a tokenizer");
   dom::parser parser;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <string>
 
 #include "base/random.h"
@@ -174,6 +175,39 @@ TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, MethodContractTest, ::testing::ValuesIn(MethodNames()));
+
+TEST(SessionTest, AppendedTokensEqualOnePromptOfBoth) {
+  for (const std::string family : {"llama", "mistral_window"}) {
+    const auto engine = LoadTiny(family);
+    const std::vector<int32_t> ids = RandomIds(400, 9, engine->config().vocab_size);
+    const TestRun whole = RunPrompt(*engine, ids, {.name = "full"}, kNewTokens);
+    const std::span<const int32_t> all(ids);
+    Session first(*engine);
+    ASSERT_TRUE(first.Prefill({.ids = all.first(150), .method = {.name = "full"}}).ok());
+    Result<Session> session = first.Fork();
+    ASSERT_TRUE(session.ok());
+    ASSERT_TRUE(session->Append(all.subspan(150), nullptr).ok());
+    EXPECT_LT(LargestRelativeError(session->LastLogits().value(), whole.last_logits), 2e-5);
+    EXPECT_EQ(session
+                  ->Decode({.max_new_tokens = kNewTokens,
+                            .end_ids = EndIdsOf(engine->generation_config())})
+                  ->output_ids,
+              whole.output_ids);
+    EXPECT_EQ(first.cache().next_position(), 150);  // the fork left the original alone
+  }
+}
+
+TEST(SessionTest, AppendRefusesWhatTheModelCannotTake) {
+  const auto engine = LoadTiny("llama");
+  const std::vector<int32_t> ids = RandomIds(50, 9, engine->config().vocab_size);
+  Session session(*engine);
+  ASSERT_TRUE(session.Prefill({.ids = ids, .method = {.name = "full"}}).ok());
+  EXPECT_EQ(session.Append(std::vector<int32_t>{3, -1}, nullptr).code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(session.Append(std::vector<int32_t>(5000, 1), nullptr).code(), StatusCode::kLimit);
+  EXPECT_EQ(session.cache().tail_len(), 0);
+  EXPECT_TRUE(session.Append(ids, nullptr).ok());
+}
 
 TEST(MethodEqualityTest, FastKvWithoutItsCutKeepsWhatSnapKvKeeps) {
   const auto engine = LoadTiny("qwen3");
