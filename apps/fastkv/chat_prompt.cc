@@ -5,8 +5,7 @@
 namespace fastkv {
 
 Result<std::vector<int32_t>> EncodeChatPrompt(const Engine& engine, const Tokenizer& tokenizer,
-                                              const std::string& system,
-                                              const std::string& user) {
+                                              const std::string& system, const std::string& user) {
   FASTKV_ASSIGN_OR_RETURN(const ChatTemplate chat,
                           ChatTemplate::Load(RealFileSystem(), engine.model_path()));
   ChatTemplateInputs inputs;

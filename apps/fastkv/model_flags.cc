@@ -74,9 +74,10 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       .add_option("--dtype", flags.dtype, "Arithmetic of the matrix products: auto, f32 or bf16")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
-  command.add_option("--rope-dtype", flags.rope_dtype,
-                     "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
-                     "to bfloat16 as a whole")
+  command
+      .add_option("--rope-dtype", flags.rope_dtype,
+                  "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
+                  "to bfloat16 as a whole")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
 }
