@@ -11,7 +11,7 @@
 namespace fastkv {
 namespace {
 
-constexpr uint32_t kMatchLimit = 20'000'000;
+constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kDepthLimit = 1'000'000;
 constexpr uint32_t kHeapLimitKib = 32 << 10;
 constexpr size_t kJitStackBytes = 4 << 20;
@@ -19,7 +19,8 @@ constexpr size_t kMaxExpressionBytes = 64 << 10;
 // A text may take this long, and 1 ms more for each KiB: a tenth of the slowest useful speed.
 constexpr double kBaseTimeMs = 2000;
 // Asking for the time costs as much as a short search. The match limit bounds each search.
-constexpr uint32_t kSearchesPerTimeCheck = 8;
+constexpr uint32_t kSearchesPerTimeCheck = 4;
+constexpr size_t kStartsPerSearch = 15;
 
 // The processor time of this thread. On a busy machine the time on the wall would make the same
 // text fail in one run and pass in the next.
@@ -67,24 +68,32 @@ class RegexPattern final : public TextPattern {
                         PatternMatch& match) const override {
     if (scratch.buffers_ == nullptr) FASTKV_RETURN_IF_ERROR(MakeBuffers(scratch));
     PatternScratch::Buffers& buffers = *scratch.buffers_;
-    if (++scratch.num_searches_ % kSearchesPerTimeCheck == 0 &&
-        ThreadTimeMs() > scratch.deadline_ms_) {
-      return LimitError("the expression " + Quoted(expression_) + " takes too long on this text");
-    }
-    const int result =
-        pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), from,
-                    PCRE2_NO_UTF_CHECK, buffers.match.get(), buffers.context.get());
-    if (result == PCRE2_ERROR_NOMATCH) return false;
-    if (result == PCRE2_ERROR_NOMEMORY) return MemoryError("no memory to match an expression");
-    if (result < 0) {
-      return LimitError("the expression " + Quoted(expression_) +
-                        " needs too many steps on this text: " + ErrorText(result));
+    // The engine's own limits hold for one starting place at a time: an expression that looks far
+    // ahead from every place could still take quadratic time within one call. So each call may try
+    // few places only, and the time is looked at between calls.
+    for (size_t start = from;;) {
+      if (++scratch.num_searches_ % kSearchesPerTimeCheck == 0 &&
+          ThreadTimeMs() > scratch.deadline_ms_) {
+        return LimitError("the expression " + Quoted(expression_) + " takes too long on this text");
+      }
+      const size_t last_start = start + kStartsPerSearch;
+      pcre2_set_offset_limit(buffers.context.get(), last_start);
+      const int result =
+          pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), start,
+                      PCRE2_NO_UTF_CHECK, buffers.match.get(), buffers.context.get());
+      if (result >= 0) break;
+      if (result == PCRE2_ERROR_NOMEMORY) return MemoryError("no memory to match an expression");
+      if (result != PCRE2_ERROR_NOMATCH) {
+        return LimitError("the expression " + Quoted(expression_) +
+                          " needs too many steps on this text: " + ErrorText(result));
+      }
+      if (last_start >= text.size()) return false;
+      start = last_start + 1;
+      while (start < text.size() && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) {
+        ++start;
+      }
     }
     const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(buffers.match.get());
-    // \K can put the start behind the end or before `from`; no text is cut by such a match.
-    if (offsets[0] < from || offsets[1] < offsets[0]) {
-      return UnsupportedError("the expression " + Quoted(expression_) + " moves its own start");
-    }
     match = {offsets[0], offsets[1]};
     return true;
   }
@@ -126,10 +135,11 @@ Result<std::unique_ptr<TextPattern>> MakeRegexPattern(std::string_view expressio
   pcre2_set_parens_nest_limit(context.get(), 100);
   int error = 0;
   PCRE2_SIZE error_offset = 0;
-  pcre2_code* code = pcre2_compile(
-      reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(),
-      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK,
-      &error, &error_offset, context.get());
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C |
+                        PCRE2_NO_UTF_CHECK | PCRE2_USE_OFFSET_LIMIT,
+                    &error, &error_offset, context.get());
   if (code == nullptr) {
     return FormatError("the expression " + Quoted(expression) +
                        " is not understood: " + ErrorText(error));

@@ -116,7 +116,6 @@ class Translator {
         return OkStatus();
       case 'A':
       case 'z':
-      case 'G':
         if (in_class_) return Refuse("an anchor in a class");
         Copy(2);
         return OkStatus();

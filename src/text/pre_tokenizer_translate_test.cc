@@ -25,10 +25,10 @@ TEST(PreTokenizerTranslateTest, RewritesWhatWouldMeanSomethingElse) {
 
 TEST(PreTokenizerTranslateTest, RefusesWhatHasNoCounterpart) {
   for (const char* expression :
-       {R"([a&&b])", R"([a[b]])", R"([[:alpha:]])", R"(\h)",         R"(\R)",        R"(\X)",
-        R"(\K)",     R"(\bx)",    R"((?m)x)",       R"((?<name>x))", R"((*ACCEPT))", R"(x{2}+)",
-        R"(x{,})",   R"(x{)",     R"([])",          R"([\W])",       R"(\p{Lu)",     R"(\pL)",
-        R"(\x4)",    R"(\)",      R"(\g<1>)",       R"((?R))",       R"(\p{a b})"}) {
+       {R"([a&&b])", R"([a[b]])", R"([[:alpha:]])", R"(\h)",    R"(\R)",         R"(\X)",
+        R"(\K)",     R"(\G)",     R"(\bx)",         R"((?m)x)", R"((?<name>x))", R"((*ACCEPT))",
+        R"(x{2}+)",  R"(x{,})",   R"(x{)",          R"([])",    R"([\W])",       R"(\p{Lu)",
+        R"(\pL)",    R"(\x4)",    R"(\)",           R"(\g<1>)", R"((?R))",       R"(\p{a b})"}) {
     const Result<std::string> result = TranslateExpression(expression);
     ASSERT_FALSE(result.ok()) << expression;
     EXPECT_EQ(result.status().code(), StatusCode::kUnsupported) << expression;
@@ -66,6 +66,32 @@ TEST(PreTokenizerRegexTest, CatastrophicBacktrackingEndsInAnError) {
   const Result<bool> found = pattern->FindNext(text, 0, scratch, match);
   ASSERT_FALSE(found.ok());
   EXPECT_EQ(found.status().code(), StatusCode::kLimit);
+}
+
+TEST(PreTokenizerRegexTest, LookingFarAheadFromEveryPlaceEndsInAnErrorToo) {
+  const auto pattern = MakeRegexPattern("[ab]+?[cd]").value();
+  PatternScratch scratch;
+  const std::string text(1'000'000, 'a');
+  scratch.StartText(0);
+  PatternMatch match;
+  const Result<bool> found = pattern->FindNext(text, 0, scratch, match);
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.status().code(), StatusCode::kLimit);
+}
+
+TEST(PreTokenizerRegexTest, AMatchFarAwayIsFound) {
+  const auto pattern = MakeRegexPattern("(?<=\u00e9)x|y").value();
+  PatternScratch scratch;
+  for (size_t length = 0; length < 70; ++length) {
+    std::string text;
+    for (size_t i = 0; i < length; ++i) text += "\u00e9";
+    text += "xy";
+    scratch.StartText(text.size());
+    PatternMatch match;
+    ASSERT_TRUE(*pattern->FindNext(text, 0, scratch, match)) << length;
+    EXPECT_EQ(match.begin, length == 0 ? 1 : 2 * length);
+    EXPECT_FALSE(*pattern->FindNext(text, text.size(), scratch, match));
+  }
 }
 
 }  // namespace
