@@ -15,6 +15,10 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
+# Paths relative to the tree, so that a cache serves every clone of it.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
 cuda_0 := OFF
 cuda_1 := ON
 cuda := $(or $(cuda_$(CUDA)),AUTO)

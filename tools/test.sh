@@ -18,6 +18,8 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=suppressions=$PWD/tests/suppressions/tsan.txt:halt_on_error=1:history_size=4
+# Paths relative to the tree, so that a cache serves every clone of it.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 command -v ccache > /dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}
 
 # The programs whose code runs in several threads.

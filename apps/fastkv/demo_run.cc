@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/model_shape.h"
 #include "engine/session.h"
 #include "eval/fact_marks.h"
 #include "eval/human_format.h"
@@ -116,11 +117,7 @@ class DemoRunner {
                       "shorter --context",
                       options_.context_tokens, needed_tokens, config.max_position_embeddings));
     }
-    return CreateMethod(method_.config, {.num_layers = config.num_layers,
-                                         .num_q_heads = config.num_q_heads,
-                                         .num_kv_heads = config.num_kv_heads,
-                                         .head_dim = config.head_dim})
-        .status();
+    return CreateMethod(method_.config, ShapeOf(config)).status();
   }
 
   Result<std::vector<int32_t>> Encode(std::string_view text) const {

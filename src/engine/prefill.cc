@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/checked_math.h"
+#include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 
 namespace fastkv {
@@ -40,13 +41,6 @@ Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
     }
   }
   return OkStatus();
-}
-
-ModelShape ShapeOf(const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_q_heads = config.num_q_heads,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim};
 }
 
 KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {

@@ -5,19 +5,13 @@
 #include <utility>
 
 #include "base/memory_guard.h"
+#include "engine/model_shape.h"
 
 namespace fastkv {
 namespace {
 
 // Tokens of an Append that go through the model together.
 constexpr int64_t kAppendBlockTokens = 128;
-
-ModelShape ShapeOf(const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_q_heads = config.num_q_heads,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim};
-}
 
 }  // namespace
 
