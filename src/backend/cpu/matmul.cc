@@ -167,20 +167,25 @@ void MultiplyLong(const Context& context, const MatMulParams& params, const CpuW
 
 void MultiplyShort(const Context& context, const MatMulParams& params, const CpuWeight& weight) {
   // Outputs of a task: enough bytes of weight to be worth handing out, few enough to balance.
-  constexpr int64_t kTaskOutputs = 64;
+  constexpr int64_t kMaxTaskOutputs = 64;
+  constexpr int64_t kMinTaskOutputs = 8;
+  constexpr int64_t kTasksPerThread = 8;
   const Kernels& kernels = context.kernels();
   const int64_t num_rows = params.x.dim(0);
   const int64_t depth = weight.in_features();
   for (const CpuWeight::Part& part : weight.parts()) {
     const ConstTensorView& w = part.values;
+    const int64_t task_outputs =
+        std::clamp(RoundUp(w.dim(0) / (kTasksPerThread * context.num_threads()), kMinTaskOutputs),
+                   kMinTaskOutputs, kMaxTaskOutputs);
     for (int64_t row = 0; row < num_rows; ++row) {
       kernels.prepare_input(RowData(params.x, row, 0), params.x.dtype(), w.dtype(), depth,
                             context.InputScratch() + row * depth);
     }
-    ParallelFor(context.num_threads(), CeilDivide(w.dim(0), kTaskOutputs),
+    ParallelFor(context.num_threads(), CeilDivide(w.dim(0), task_outputs),
                 [&](int64_t i, int thread) {
-                  const int64_t begin = i * kTaskOutputs;
-                  const int64_t count = std::min(kTaskOutputs, w.dim(0) - begin);
+                  const int64_t begin = i * task_outputs;
+                  const int64_t count = std::min(task_outputs, w.dim(0) - begin);
                   float* sums = context.ThreadScratch(thread);
                   kernels.mat_vec({.x = context.InputScratch(),
                                    .x_stride = depth,
@@ -191,9 +196,9 @@ void MultiplyShort(const Context& context, const MatMulParams& params, const Cpu
                                    .num_outputs = count,
                                    .depth = depth,
                                    .out = sums,
-                                   .out_stride = kTaskOutputs});
+                                   .out_stride = task_outputs});
                   for (int64_t row = 0; row < num_rows; ++row) {
-                    StoreSums(params, sums + row * kTaskOutputs, row, part.begin + begin, count);
+                    StoreSums(params, sums + row * task_outputs, row, part.begin + begin, count);
                   }
                 });
   }
