@@ -12,7 +12,6 @@ namespace {
 constexpr Kernels MakeKernels(CpuLevel level) {
   return Kernels{.level = level,
                  .panel_width = kPanelWidth,
-                 .row_tile = Simd::kRowTile,
                  .gemm = Gemm,
                  .prepare_input = PrepareInput,
                  .mat_vec = MatVec,

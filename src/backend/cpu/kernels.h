@@ -84,7 +84,6 @@ struct SoftmaxArgs {
 struct Kernels {
   CpuLevel level;
   int64_t panel_width;  // columns of a panel
-  int64_t row_tile;     // rows that the inner kernel of Gemm handles at once
 
   void (*gemm)(const GemmArgs& args);
   // One row of x (f32 or bf16) as MatVec wants it for weights of `w_type`: as f32, in an order of
