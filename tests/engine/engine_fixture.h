@@ -19,6 +19,15 @@
 
 namespace fastkv {
 
+// Sanitizers slow the arithmetic down ten times and more; there the short prompts must do.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+inline constexpr size_t kMaxPromptTokens = 500;
+#else
+inline constexpr bool kSanitized = false;
+inline constexpr size_t kMaxPromptTokens = SIZE_MAX;
+#endif
+
 inline constexpr const char* kNeedleModel = "models/needle-16m";
 
 inline Json ReadTestJson(const std::string& path) {

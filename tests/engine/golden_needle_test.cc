@@ -13,14 +13,7 @@
 namespace fastkv {
 namespace {
 
-// Sanitizers slow the arithmetic down ten times and more; there the short prompts must do.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kMaxPromptTokens = 500;
-constexpr int kMinMethodCases = 15;
-#else
-constexpr size_t kMaxPromptTokens = SIZE_MAX;
-constexpr int kMinMethodCases = 30;
-#endif
+constexpr int kMinMethodCases = kSanitized ? 15 : 30;
 
 class GoldenNeedleTest : public ::testing::Test {
  protected:
