@@ -55,7 +55,7 @@ build() {
   fi
   local targets=()
   if [ $# -gt 0 ]; then
-    mapfile -t targets < <(ninja -C "$folder" -t targets all | sed -n 's/^\([a-z_0-9]*\): phony$/\1/p' | grep -E "$1")
+    mapfile -t targets < <(ninja -C "$folder" -t targets all | sed -n 's/^\([a-z_0-9]*\): .*$/\1/p' | grep -E "$1")
     if [ ${#targets[@]} -eq 0 ]; then
       echo "no target matches $1"
       return 1

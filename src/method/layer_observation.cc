@@ -1,5 +1,7 @@
 #include "method/layer_observation.h"
 
+#include <algorithm>
+
 namespace fastkv {
 
 Result<ObservationScratch> ObservationScratch::Allocate(Backend& backend, const ModelShape& shape,
@@ -22,6 +24,8 @@ TensorView LayerObservation::WindowScores() {
 
 ConstTensorView LayerObservation::GroupScores(int64_t kernel, PoolingKind pooling) {
   if (!group_scores_.empty()) return group_scores_;
+  // A wider kernel reaches no further column, and a divisor common to all columns changes no order.
+  kernel = std::min(kernel, 2 * num_past_ + 1);
   const TensorView pooled =
       scratch_.pooled_scores_.View(DType::kF32, {shape_.num_q_heads, num_past_});
   backend_.PoolScores({.scores = WindowScores(), .kernel = kernel, .kind = pooling, .out = pooled});
