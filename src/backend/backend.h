@@ -93,6 +93,13 @@ class Backend {
   virtual void CachedAttention(const CachedAttentionParams& params) = 0;
   virtual void SiluMultiply(const SiluMultiplyParams& params) = 0;
   virtual void WindowScores(const WindowScoresParams& params) = 0;
+  virtual void ColumnScores(const ColumnScoresParams& params) = 0;
+  virtual void QueryScores(const QueryScoresParams& params) = 0;
+  virtual void KeyNormScores(const KeyNormScoresParams& params) = 0;
+  virtual void KeyDiffScores(const KeyDiffScoresParams& params) = 0;
+  virtual void QueryMoments(const QueryMomentsParams& params) = 0;
+  virtual void ExpectedAttentionScores(const ExpectedAttentionScoresParams& params) = 0;
+  virtual void FillColumns(const FillColumnsParams& params) = 0;
   virtual void PoolScores(const PoolScoresParams& params) = 0;
   virtual void ReduceRows(const ReduceRowsParams& params) = 0;
   virtual void SelectTopK(const SelectTopKParams& params) = 0;

@@ -131,6 +131,80 @@ struct WindowScoresParams {
   TensorView out;                      // [num_q_heads, kv_len - window_rows], f32
 };
 
+// out[a, j] += sum over the query heads h of KV head a and the rows i that see entry j of
+// row_weights[i] * exp(scale * q[i, h] . k[j] - log_sum_exp[i, h]): the column sums of the attention
+// probabilities, a block of rows at a time. Row i sees entries j <= q_start + i; rows may lie beyond
+// the entries given (q_start + i >= kv_len sees them all).
+struct ColumnScoresParams {
+  ConstTensorView q;     // [q_len, num_q_heads, head_dim], act
+  ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
+  int64_t q_start = 0;
+  float scale = 1;
+  int64_t window = 0;                  // as in PrefillAttention; needs q_start + q_len <= kv_len
+  const int32_t* positions = nullptr;  // [kv_len]; needed when window > 0
+  ConstTensorView log_sum_exp;         // [q_len, num_q_heads], f32, as PrefillAttention writes it
+  ConstTensorView row_weights;         // [q_len], f32, or empty: all 1
+  TensorView out;                      // [num_kv_heads, kv_len], f32; added to
+};
+
+// out[h, j] = scale * q[h] . k[j] for the keys of h's group: raw scores of one query, no softmax.
+struct QueryScoresParams {
+  ConstTensorView q;     // [1, num_q_heads, head_dim], act
+  ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
+  float scale = 1;
+  TensorView out;  // [num_q_heads, kv_len], f32
+};
+
+// out[a, j] = -||k_j||, the negative Euclidean norm.
+struct KeyNormScoresParams {
+  ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
+  TensorView out;        // [num_kv_heads, kv_len], f32
+};
+
+// out[a, j] = -cos(k_j, anchor_a), anchor_a = mean over j of k_j / ||k_j||. A zero key adds nothing
+// to the anchor and scores 0, and so does every key where the anchor is zero.
+struct KeyDiffScoresParams {
+  ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
+  TensorView out;        // [num_kv_heads, kv_len], f32
+};
+
+// Adds up first and second moments of the queries before rotary embedding, after their norm where
+// the model has one: sum[h, c] += q[i, h, c] and products[h, c, e] += q[i, h, c] q[i, h, e] over the
+// rows.
+struct QueryMomentsParams {
+  ConstTensorView qkv;  // [num_tokens, (num_q_heads + 2 num_kv_heads) head_dim], act; rows may be
+                        // strided
+  ConstTensorView q_norm_weight;  // [head_dim], f32, or empty: no norm
+  float norm_epsilon = 0;
+  TensorView sum;       // [num_q_heads, head_dim], f32; added to
+  TensorView products;  // [num_q_heads, head_dim, head_dim], f32; added to
+};
+
+// Expected attention: z[h, j] = scale k_j . mean_h + scale^2 / 2 k_j^T covariance_h k_j for j >=
+// num_sinks, p[h, :] = softmax_j z[h, :], out[a, j] = (mean of p over a's query heads) * ||v_j||; the
+// first num_sinks columns are the largest finite float.
+struct ExpectedAttentionScoresParams {
+  ConstTensorView keys;        // [num_kv_heads, kv_len, head_dim], kv; head stride free
+  ConstTensorView values;      // as keys
+  ConstTensorView mean;        // [num_q_heads, head_dim], f32
+  ConstTensorView covariance;  // [num_q_heads, head_dim, head_dim], f32, symmetric
+  float scale = 1;
+  int64_t num_sinks = 0;  // columns before num_sinks; all of them where kv_len is no larger
+  TensorView out;         // [num_kv_heads, kv_len], f32
+};
+
+struct ColumnSpan {
+  int64_t begin = 0;
+  int64_t end = 0;  // one behind the last
+};
+
+// scores[r, j] = value for every row r and every column j of the spans.
+struct FillColumnsParams {
+  TensorView scores;                  // [num_rows, num_columns], f32
+  std::span<const ColumnSpan> spans;  // host array; ascending, inside the columns
+  float value = 0;
+};
+
 enum class PoolingKind { kMax, kAverage };
 
 // Stride 1, padding kernel/2. Max: padding never wins. Average: the divisor is always `kernel`.
