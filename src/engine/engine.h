@@ -18,6 +18,7 @@
 #include "io/file.h"
 #include "model/decoder_model.h"
 #include "model/generation_config.h"
+#include "model/weight_source.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -46,6 +47,12 @@ class Engine {
   static Result<std::unique_ptr<Engine>> Load(
       FileSystem& files, const EngineOptions& options,
       const std::function<void(int64_t done, int64_t total)>& on_layer);
+  // An engine without a folder: `source` gives the weights of `config`. There is no tokenizer, and
+  // options.model_path is a name for reports. Errors: those of the source, of the back end and of
+  // memory.
+  static Result<std::unique_ptr<Engine>> FromWeights(
+      const ModelConfig& config, std::unique_ptr<WeightSource> source, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
   ~Engine();
 
   Backend& backend() const { return *backend_; }
@@ -71,6 +78,13 @@ class Engine {
   static Result<std::unique_ptr<Engine>> LoadUnguarded(
       FileSystem& files, const EngineOptions& options,
       const std::function<void(int64_t done, int64_t total)>& on_layer);
+  static Result<std::unique_ptr<Engine>> FromWeightsUnguarded(
+      const ModelConfig& config, std::unique_ptr<WeightSource> source, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
+  // Everything but the tokenizer. REQUIRES: backend_ is made.
+  Status LoadModel(ModelConfig config, GenerationConfig generation,
+                   std::unique_ptr<WeightSource> source, const EngineOptions& options,
+                   const std::function<void(int64_t done, int64_t total)>& on_layer);
 
   std::string model_path_;
   const Clock* clock_;

@@ -45,6 +45,16 @@ Result<KvCache> KvCache::Fork() const {
   return fork;
 }
 
+Result<KvCache> KvCache::Copy() const {
+  KvCache copy(*backend_, geometry_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    FASTKV_ASSIGN_OR_RETURN(copy.layers_[i], layers_[i].Copy(*backend_, tail_len_));
+  }
+  copy.tail_len_ = tail_len_;
+  copy.next_position_ = next_position_;
+  return copy;
+}
+
 int64_t KvCache::bytes_held() const {
   int64_t bytes = 0;
   for (const LayerKv& layer : layers_) bytes += layer.bytes_held();

@@ -30,7 +30,8 @@ class KvCache {
 
   // Makes room for `num_tokens` more tail entries in every layer and writes their positions
   // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
-  // through LayerKv::TailKeys and TailValues of every layer. Errors: kMemory; the cache is then as before.
+  // through LayerKv::TailKeys and TailValues of every layer. Errors: kMemory; the cache is then as
+  // before.
   Status AppendTokens(int64_t num_tokens);
 
   // Takes the last `num_tokens` tail entries back. REQUIRES: num_tokens <= tail_len().
@@ -40,6 +41,9 @@ class KvCache {
 
   // A second sequence that shares the frozen part and owns a copy of the tail. Errors: kMemory.
   Result<KvCache> Fork() const;
+
+  // A second sequence that shares nothing. Errors: kMemory.
+  Result<KvCache> Copy() const;
 
   // Bytes of device memory held for keys, values and positions, from the allocations themselves. A
   // frozen part that several sequences share counts in each.

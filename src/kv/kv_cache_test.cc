@@ -114,6 +114,30 @@ TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
   EXPECT_EQ(fork->tail_len(), 3);
 }
 
+TEST_F(KvCacheTest, ACopySharesNothing) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {3, 2}).ok());
+  auto* frozen = static_cast<float*>(
+      const_cast<void*>(cache.layer(1).View(0).frozen_keys.data()));  // this test owns the cache
+  for (int i = 0; i < 5 * 4; ++i) frozen[i] = static_cast<float>(i);
+  cache.set_next_position(7);
+  ASSERT_TRUE(cache.AppendTokens(2).ok());
+  FillTail(cache, 0, 2);
+  Result<KvCache> copy = cache.Copy();
+  ASSERT_TRUE(copy.ok());
+  std::fill_n(frozen, 5 * 4, -1.0F);
+  const KvLayerView view = copy->layer(1).View(2);
+  EXPECT_THAT(std::vector<int64_t>(view.head_begin.begin(), view.head_begin.end()),
+              ElementsAre(0, 3, 5));
+  for (int i = 0; i < 5 * 4; ++i) {
+    ASSERT_EQ(view.frozen_keys.As<float>()[i], static_cast<float>(i));
+  }
+  ExpectTail(*copy, 2);
+  EXPECT_NE(view.tail_keys.data(), cache.layer(1).View(2).tail_keys.data());
+  EXPECT_EQ(copy->next_position(), 9);
+  EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
+}
+
 // Refuses after a set number of allocations.
 class FailingAllocator final : public Allocator {
  public:

@@ -133,6 +133,23 @@ Result<LayerKv> LayerKv::Fork(Backend& backend, int64_t tail_len) const {
   return fork;
 }
 
+Result<LayerKv> LayerKv::Copy(Backend& backend, int64_t tail_len) const {
+  FASTKV_CHECK(frozen_ != nullptr);
+  FASTKV_ASSIGN_OR_RETURN(LayerKv copy, Fork(backend, tail_len));
+  std::vector<int64_t> head_len;
+  for (int64_t head = 0; head < geometry_.num_kv_heads; ++head) {
+    head_len.push_back(FrozenLen(head));
+  }
+  FASTKV_RETURN_IF_ERROR(copy.ReserveFrozen(backend, head_len));
+  const auto copy_buffer = [&](const Buffer& to, const Buffer& from) {
+    backend.Copy(to.data(), from.data(), from.num_bytes());
+  };
+  copy_buffer(copy.frozen_->keys, frozen_->keys);
+  copy_buffer(copy.frozen_->values, frozen_->values);
+  copy_buffer(copy.frozen_->positions, frozen_->positions);
+  return copy;
+}
+
 int64_t LayerKv::bytes_held() const {
   int64_t bytes = tail_keys_.num_bytes() + tail_values_.num_bytes() + tail_positions_.num_bytes();
   if (frozen_ != nullptr) {

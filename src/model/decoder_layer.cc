@@ -8,6 +8,25 @@ ConstTensorView VectorView(const Buffer& buffer) {
   return buffer.View(DType::kF32, {buffer.num_bytes() / DTypeBytes(DType::kF32)});
 }
 
+// All rows at once, or each to the sequence that it belongs to.
+void StoreRows(Backend& backend, const LayerBlock& block, const StoreQkvParams& params) {
+  if (block.row_destinations.empty()) {
+    backend.StoreQkv(params);
+    return;
+  }
+  const int64_t num_tokens = params.qkv.dim(0);
+  FASTKV_CHECK_EQ(block.row_destinations.size(), num_tokens);
+  for (int64_t i = 0; i < num_tokens; ++i) {
+    StoreQkvParams row = params;
+    row.qkv = params.qkv.Rows(i, i + 1);
+    row.cos_sin = params.cos_sin.Rows(i, i + 1);
+    row.q = params.q.Rows(i, i + 1);
+    row.keys = block.row_destinations[i].keys;
+    row.values = block.row_destinations[i].values;
+    backend.StoreQkv(row);
+  }
+}
+
 Status CheckCancelled(const CancelFlag* cancel) {
   if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled");
   return OkStatus();
@@ -95,14 +114,15 @@ Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
                    .out = normed});
   backend.MatMul(
       {.x = normed, .weight = weights.qkv.get(), .bias = VectorView(weights.qkv_bias), .out = qkv});
-  backend.StoreQkv({.qkv = qkv,
-                    .q_norm_weight = VectorView(weights.q_norm),
-                    .k_norm_weight = VectorView(weights.k_norm),
-                    .norm_epsilon = epsilon,
-                    .cos_sin = block.cos_sin,
-                    .q = queries,
-                    .keys = block.keys,
-                    .values = block.values});
+  StoreRows(backend, block,
+            {.qkv = qkv,
+             .q_norm_weight = VectorView(weights.q_norm),
+             .k_norm_weight = VectorView(weights.k_norm),
+             .norm_epsilon = epsilon,
+             .cos_sin = block.cos_sin,
+             .q = queries,
+             .keys = block.keys,
+             .values = block.values});
   FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));
   attend(queries, attention);
   FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/ceilings.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/cpu_weight.h"
 #include "backend/cpu/operations.h"
@@ -50,6 +51,24 @@ class CpuBackend final : public Backend {
     if (num_bytes > 0) std::memcpy(to, from, static_cast<size_t>(num_bytes));
   }
   Status Synchronize() override { return OkStatus(); }
+
+  Result<DeviceCeilings> MeasureCeilings(double duration_ms) override {
+    DeviceCeilings ceilings;
+    // Where the processor has no bf16 products, bf16 is widened and multiplied as f32.
+    const bool bf16 =
+        types().activation == DType::kBF16 && SelectCpuLevel() >= CpuLevel::kAvx512Bf16;
+    ceilings.matrix_type = bf16 ? DType::kBF16 : DType::kF32;
+    const Result<double> products =
+        MeasureMatrixFlopsPerSecond(ceilings.matrix_type, info_.num_threads, duration_ms);
+    if (products.ok()) {
+      ceilings.matrix_flops_per_s = *products;
+    } else if (products.status().code() != StatusCode::kUnsupported) {
+      return products.status();
+    }
+    FASTKV_ASSIGN_OR_RETURN(ceilings.read_bytes_per_s,
+                            MeasureReadBytesPerSecond(info_.num_threads, duration_ms));
+    return ceilings;
+  }
 
   Result<std::unique_ptr<PackedWeight>> PackWeight(
       std::span<const ConstTensorView> parts) override {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backend/cuda/attention.h"
+#include "backend/cuda/ceilings.h"
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/weight_upload.h"
 #include "base/check.h"
@@ -137,6 +138,11 @@ Status CudaBackend::Synchronize() {
   FASTKV_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(context_.stream),
                               "waiting for the CUDA device");
   return ToStatus(cudaGetLastError(), "running on the CUDA device");
+}
+
+Result<DeviceCeilings> CudaBackend::MeasureCeilings(double duration_ms) {
+  MakeCurrent();
+  return cuda::MeasureCeilings(context_, allocator_, *mat_mul_, cudnn_.get(), duration_ms);
 }
 
 Result<std::unique_ptr<PackedWeight>> CudaBackend::PackWeight(
