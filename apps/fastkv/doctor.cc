@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "base/parallel_for.h"
 #include "engine/session.h"
 #include "eval/human_format.h"
+#include "fastkv/machine_info.h"
 #include "fastkv/version.h"
 #include "io/json.h"
 #include "model/model_folder.h"
@@ -19,20 +19,6 @@ namespace fastkv {
 namespace {
 
 constexpr double kMeasureMs = 1200;  // per ceiling: three of them stay under five seconds
-
-// The value of the first "key : value" line of a file in /proc.
-std::string ProcValue(const std::string& path, const std::string& key) {
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.rfind(key, 0) != 0) continue;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "unknown";
-}
 
 // A short check that the model's weights are finite and that it makes finite logits.
 Status CheckModel(const ModelFlags& flags, std::string& description) {

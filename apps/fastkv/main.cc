@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fastkv/bench.h"
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
@@ -68,6 +69,10 @@ void AddCommands(CLI::App& app, Status& status) {
   AddCommand<DemoOptions>(
       app, "demo", "Full context and FastKV side by side on a long text", AddDemoOptions,
       [](const DemoOptions& options) { return RunDemo(options, std::cout); }, status);
+  AddCommand<BenchOptions>(
+      app, "bench", "Measure methods and contexts against each other and the machine",
+      AddBenchOptions, [](const BenchOptions& options) { return RunBench(options, std::cout); },
+      status);
   AddCommand<InspectOptions>(
       app, "inspect", "Run token ids and show what was kept, propagated and measured",
       AddInspectOptions,

@@ -154,16 +154,21 @@ Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model
                        "; download it first, or give a folder");
 }
 
-Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) {
-  FileSystem& files = RealFileSystem();
+EngineOptions EngineOptionsOf(const ModelFlags& flags) {
   EngineOptions options;
-  FASTKV_ASSIGN_OR_RETURN(options.model_path, ResolveModelPath(files, flags.model));
   options.device = flags.device;
   options.num_threads = flags.num_threads;
   options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
+  return options;
+}
+
+Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) {
+  FileSystem& files = RealFileSystem();
+  EngineOptions options = EngineOptionsOf(flags);
+  FASTKV_ASSIGN_OR_RETURN(options.model_path, ResolveModelPath(files, flags.model));
   ProgressBar bar("loading", quiet);
   return Engine::Load(files, options, [&](int64_t done, int64_t total) {
     bar.Show(static_cast<double>(done) / static_cast<double>(total),

@@ -46,6 +46,9 @@ Result<MethodConfig> MethodConfigOf(const MethodFlags& flags);
 // model for an empty string. Errors: kNotFound with the places that were looked at.
 Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model);
 
+// What the flags say but for the model's place.
+EngineOptions EngineOptionsOf(const ModelFlags& flags);
+
 // Loads the model that the flags name, with a progress bar on standard error unless `quiet`.
 Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet);
 
