@@ -132,9 +132,13 @@ Result<double> MatrixFlopsPerSecond(const Context& context, Allocator& allocator
   const auto matrix = [&](const Buffer& buffer) {
     return buffer.View(context.type, {kProductSize, kProductSize});
   };
+  MatMulArguments product;
+  product.x = matrix(x);
+  product.weight = matrix(weight);
+  product.out = matrix(out);
   Stopwatch stopwatch(context.stream);
   FASTKV_ASSIGN_OR_RETURN(const double seconds, stopwatch.Seconds(duration_ms, [&] {
-    mat_mul.RunLibrary(context, {.x = matrix(x), .weight = matrix(weight), .out = matrix(out)});
+    mat_mul.RunLibrary(context, product);
   }));
   return 2.0 * static_cast<double>(kCount) * static_cast<double>(kProductSize) / seconds;
 }
@@ -187,12 +191,12 @@ Result<double> AttentionFlopsPerSecond(const Context& context, Allocator& alloca
                           RandomBuffer(context, allocator, kRows * kKvHeads * kHeadDim, 5));
   FASTKV_ASSIGN_OR_RETURN(const Buffer out,
                           Buffer::Allocate(allocator, q.num_bytes(), "an attention ceiling"));
-  const PrefillAttentionParams params{
-      .q = q.View(context.type, {kRows, kQHeads, kHeadDim}),
-      .keys = keys.View(context.type, {kKvHeads, kRows, kHeadDim}),
-      .values = values.View(context.type, {kKvHeads, kRows, kHeadDim}),
-      .scale = 1 / std::sqrt(static_cast<float>(kHeadDim)),
-      .out = out.View(context.type, {kRows, kQHeads * kHeadDim})};
+  PrefillAttentionParams params;
+  params.q = q.View(context.type, {kRows, kQHeads, kHeadDim});
+  params.keys = keys.View(context.type, {kKvHeads, kRows, kHeadDim});
+  params.values = values.View(context.type, {kKvHeads, kRows, kHeadDim});
+  params.scale = 1 / std::sqrt(static_cast<float>(kHeadDim));
+  params.out = out.View(context.type, {kRows, kQHeads * kHeadDim});
   Stopwatch stopwatch(context.stream);
   FASTKV_ASSIGN_OR_RETURN(const double seconds, stopwatch.Seconds(duration_ms, [&] {
     PrefillAttention(context, cudnn, params);
