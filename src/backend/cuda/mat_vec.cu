@@ -6,6 +6,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 #include "backend/cuda/mat_mul.h"
 #include "backend/cuda/tensor_core.cuh"
 
@@ -58,8 +59,22 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
   }
   const BF16* x = p.x + quarter * 8;
 
-  float acc[kFeatureTiles][kRowTiles][4] = {};
+  // What the first pass reads of the weight is on its way while the kernel before finishes.
+  AdmitNextKernel();
   const int64_t num_chunks = p.in_features / kChunk;
+#pragma unroll
+  for (int u = 0; u < kUnrolled; ++u) {
+    const int64_t chunk = warp + u * kWarps;
+    if (chunk >= num_chunks) break;
+#pragma unroll
+    for (int f = 0; f < kFeatureTiles; ++f) {
+      PrefetchToL2(weight[f][0] + chunk * kChunk);
+      PrefetchToL2(weight[f][1] + chunk * kChunk);
+    }
+  }
+  AwaitEarlierKernels();
+
+  float acc[kFeatureTiles][kRowTiles][4] = {};
   for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
     uint4 w[kUnrolled][kFeatureTiles][2];
 #pragma unroll
@@ -130,9 +145,8 @@ void LaunchTiles(const Context& context, const KernelParams& p) {
   const auto kernel = MatVecKernel<kRowTiles, kFeatureTiles, Out>;
   FASTKV_CUDA_CHECK(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
-  kernel<<<GridX(CeilDivide(p.out_features, kFeatures)), kThreads, kSharedBytes, context.stream>>>(
-      p);
-  FASTKV_CHECK_LAUNCH("MatVecKernel");
+  LaunchEarly(context, "MatVecKernel", kernel, GridX(CeilDivide(p.out_features, kFeatures)),
+              kThreads, kSharedBytes, p);
 }
 
 template <typename Out>
