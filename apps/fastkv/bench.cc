@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/parallel_for.h"
 #include "eval/human_format.h"
+#include "eval/speed_page.h"
 #include "eval/speed_report.h"
 #include "fastkv/bench_output.h"
 #include "fastkv/bench_run.h"
@@ -214,6 +215,9 @@ Status RunBench(const BenchOptions& options, std::ostream& out) {
                                DTypeName(engine.backend().types().activation));
   report.command = CommandOf(options);
   report.rows = std::move(rows).value();
+  if (!options.page.empty()) {
+    FASTKV_RETURN_IF_ERROR(RealFileSystem().WriteFile(options.page, RenderSpeedPage(report)));
+  }
   out << Render(engine, report, options.json ? "json" : options.format);
   return OkStatus();
 }
