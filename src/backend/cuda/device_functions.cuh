@@ -48,11 +48,6 @@ __device__ __forceinline__ float Exp2(float x) {
   return result;
 }
 
-// Asks for the 16 bytes at `from`, and their cache line, without waiting.
-__device__ __forceinline__ void PrefetchToL2(const void* from) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
-}
-
 __device__ __forceinline__ float WarpSum(float value) {
 #pragma unroll
   for (int offset = kWarpSize / 2; offset > 0; offset /= 2) {

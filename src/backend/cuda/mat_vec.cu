@@ -59,24 +59,9 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
   }
   const BF16* x = p.x + quarter * 8;
 
-  // What the first pass reads of the weight is on its way while the kernel before finishes.
-  AdmitNextKernel();
   const int64_t num_chunks = p.in_features / kChunk;
-#pragma unroll
-  for (int u = 0; u < kUnrolled; ++u) {
-    const int64_t chunk = warp + u * kWarps;
-    if (chunk >= num_chunks) break;
-#pragma unroll
-    for (int f = 0; f < kFeatureTiles; ++f) {
-      PrefetchToL2(weight[f][0] + chunk * kChunk);
-      PrefetchToL2(weight[f][1] + chunk * kChunk);
-    }
-  }
-  AwaitEarlierKernels();
-
-  float acc[kFeatureTiles][kRowTiles][4] = {};
-  for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
-    uint4 w[kUnrolled][kFeatureTiles][2];
+  uint4 w[kUnrolled][kFeatureTiles][2];
+  const auto load_weight = [&](int64_t base) {
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
@@ -87,6 +72,15 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
         w[u][f][1] = LoadStreaming(weight[f][1] + chunk * kChunk);
       }
     }
+  };
+  // The first part of the weight is on its way while the kernel before this one finishes.
+  AdmitNextKernel();
+  load_weight(warp);
+  AwaitEarlierKernels();
+
+  float acc[kFeatureTiles][kRowTiles][4] = {};
+  for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
+    if (base != warp) load_weight(base);
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
