@@ -116,8 +116,10 @@ struct SiluMultiplyParams {
   TensorView out;           // [num_tokens, intermediate_size], act
 };
 
-// out[h, j] = sum over window rows i of softmax_j(scale * q[i, h] . k[j]), j < kv_len -
-// window_rows: the softmax runs over all entries that row i sees (its own column and later window
+enum class ReductionKind { kSum, kMean, kMax };
+
+// out[h, j] = sum, or maximum, over window rows i of softmax_j(scale * q[i, h] . k[j]), j < kv_len
+// - window_rows: the softmax runs over all entries that row i sees (its own column and later window
 // columns by causality), the window's own columns are then dropped (docs/methods.md, "Window
 // scores"). `window` limits what a row sees as in PrefillAttention; entries it does not see count
 // 0.
@@ -127,14 +129,15 @@ struct WindowScoresParams {
       keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free; kv_len >= window_rows
   float scale = 1;
   int64_t window = 0;
-  const int32_t* positions = nullptr;  // [kv_len]; needed when window > 0
-  TensorView out;                      // [num_q_heads, kv_len - window_rows], f32
+  const int32_t* positions = nullptr;                 // [kv_len]; needed when window > 0
+  ReductionKind row_reduction = ReductionKind::kSum;  // kSum or kMax; either is 0 without rows
+  TensorView out;                                     // [num_q_heads, kv_len - window_rows], f32
 };
 
 // out[a, j] += sum over the query heads h of KV head a and the rows i that see entry j of
-// row_weights[i] * exp(scale * q[i, h] . k[j] - log_sum_exp[i, h]): the column sums of the attention
-// probabilities, a block of rows at a time. Row i sees entries j <= q_start + i; rows may lie beyond
-// the entries given (q_start + i >= kv_len sees them all).
+// row_weights[i] * exp(scale * q[i, h] . k[j] - log_sum_exp[i, h]): the column sums of the
+// attention probabilities, a block of rows at a time. Row i sees entries j <= q_start + i; rows may
+// lie beyond the entries given (q_start + i >= kv_len sees them all).
 struct ColumnScoresParams {
   ConstTensorView q;     // [q_len, num_q_heads, head_dim], act
   ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
@@ -169,8 +172,8 @@ struct KeyDiffScoresParams {
 };
 
 // Adds up first and second moments of the queries before rotary embedding, after their norm where
-// the model has one: sum[h, c] += q[i, h, c] and products[h, c, e] += q[i, h, c] q[i, h, e] over the
-// rows.
+// the model has one: sum[h, c] += q[i, h, c] and products[h, c, e] += q[i, h, c] q[i, h, e] over
+// the rows.
 struct QueryMomentsParams {
   ConstTensorView qkv;  // [num_tokens, (num_q_heads + 2 num_kv_heads) head_dim], act; rows may be
                         // strided
@@ -181,8 +184,8 @@ struct QueryMomentsParams {
 };
 
 // Expected attention: z[h, j] = scale k_j . mean_h + scale^2 / 2 k_j^T covariance_h k_j for j >=
-// num_sinks, p[h, :] = softmax_j z[h, :], out[a, j] = (mean of p over a's query heads) * ||v_j||; the
-// first num_sinks columns are the largest finite float.
+// num_sinks, p[h, :] = softmax_j z[h, :], out[a, j] = (mean of p over a's query heads) * ||v_j||;
+// the first num_sinks columns are the largest finite float.
 struct ExpectedAttentionScoresParams {
   ConstTensorView keys;        // [num_kv_heads, kv_len, head_dim], kv; head stride free
   ConstTensorView values;      // as keys
@@ -214,8 +217,6 @@ struct PoolScoresParams {
   PoolingKind kind = PoolingKind::kMax;
   TensorView out;  // as scores
 };
-
-enum class ReductionKind { kSum, kMean, kMax };
 
 // out[g] = reduction over rows [g * size, (g + 1) * size) with size = num_rows / num_groups,
 // ascending.
