@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/prefill.h"
 #include "method/method.h"
+#include "method/prefill_plan.h"
 
 namespace fastkv {
 
@@ -31,6 +32,7 @@ struct BenchPassResult {
   double prefill_ms = 0;
   double decode_ms = 0;    // of all steps
   int64_t kv_bytes = 0;    // held after prefill by all sequences
+  PrefillPlan plan;        // as it was carried out
   int64_t peak_bytes = 0;  // high-water mark of the pass, without the weights
 };
 

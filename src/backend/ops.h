@@ -108,6 +108,8 @@ struct CachedAttentionParams {
   float scale = 1;
   int64_t window = 0;
   TensorView out;  // [num_sequences * q_len, num_q_heads * head_dim], act
+  TensorView
+      log_sum_exp;  // [num_sequences * q_len, num_q_heads], f32, as in PrefillAttention; or empty
 };
 
 // out = silu(gate) * up, silu(x) = x / (1 + exp(-x)).

@@ -1,5 +1,7 @@
 #include "engine/batch_decoder.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace fastkv {
@@ -22,6 +24,7 @@ Result<BatchDecoder> BatchDecoder::Create(Backend& backend, const DecoderModel& 
       {&decoder.hidden_, 4 * config.hidden_size, "hidden states of new tokens"},
       {&decoder.cos_sin_, 4 * config.head_dim, "rotary embedding of new tokens"},
       {&decoder.logits_, 4 * config.vocab_size, "logits"},
+      {&decoder.log_sum_exp_, 4 * config.num_q_heads, "normalisers of attention"},
       {&decoder.choices_, 4, "chosen tokens"},
   };
   for (const Part& part : parts) {
@@ -31,36 +34,48 @@ Result<BatchDecoder> BatchDecoder::Create(Backend& backend, const DecoderModel& 
   return decoder;
 }
 
-Status BatchDecoder::Step(std::span<KvCache* const> caches, std::span<const int32_t> ids,
+Status BatchDecoder::Step(std::span<const BatchSequence> sequences, std::span<const int32_t> ids,
                           const CancelFlag* cancel) {
-  num_sequences_ = static_cast<int64_t>(caches.size());
+  num_sequences_ = static_cast<int64_t>(sequences.size());
   FASTKV_CHECK_GE(num_sequences_, 1);
   FASTKV_CHECK_LE(num_sequences_, max_sequences());
-  FASTKV_CHECK_EQ(ids.size(), caches.size());
+  FASTKV_CHECK_EQ(ids.size(), sequences.size());
   std::vector<int32_t> positions;
-  for (const KvCache* cache : caches) {
-    positions.push_back(static_cast<int32_t>(cache->next_position()));
+  for (const BatchSequence& sequence : sequences) {
+    positions.push_back(static_cast<int32_t>(sequence.cache->next_position()));
   }
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(ids_.data(), ids.data(), 4 * num_sequences_));
   FASTKV_RETURN_IF_ERROR(
       backend_->CopyToDevice(positions_.data(), positions.data(), 4 * num_sequences_));
   size_t num_grown = 0;
   Status status;
-  for (; num_grown < caches.size(); ++num_grown) {
-    status = caches[num_grown]->AppendTokens(1);
+  for (; num_grown < sequences.size(); ++num_grown) {
+    status = sequences[num_grown].cache->AppendTokens(1);
     if (!status.ok()) break;
   }
-  if (status.ok()) status = RunLayers(caches, cancel);
+  if (status.ok()) status = RunLayers(sequences, cancel);
   if (!status.ok()) {
-    for (size_t i = 0; i < num_grown; ++i) caches[i]->RemoveLastTokens(1);
+    for (size_t i = 0; i < num_grown; ++i) sequences[i].cache->RemoveLastTokens(1);
+    return status;
   }
-  return status;
+  for (const BatchSequence& sequence : sequences) {
+    if (sequence.eviction == nullptr) continue;
+    FASTKV_RETURN_IF_ERROR(sequence.eviction->FinishToken(*sequence.cache));
+  }
+  return OkStatus();
 }
 
-Status BatchDecoder::RunLayers(std::span<KvCache* const> caches, const CancelFlag* cancel) {
+Status BatchDecoder::RunLayers(std::span<const BatchSequence> sequences, const CancelFlag* cancel) {
   const ModelConfig& config = model_->config();
   const TensorView hidden = hidden_.View(DType::kF32, {num_sequences_, config.hidden_size});
   const TensorView cos_sin = cos_sin_.View(DType::kF32, {num_sequences_, config.head_dim});
+  const bool evicts =
+      std::any_of(sequences.begin(), sequences.end(),
+                  [](const BatchSequence& sequence) { return sequence.eviction != nullptr; });
+  TensorView log_sum_exp;
+  if (evicts) {
+    log_sum_exp = log_sum_exp_.View(DType::kF32, {num_sequences_, config.num_q_heads});
+  }
   backend_->EmbedTokens({.table = &model_->embedding(),
                          .ids = static_cast<const int32_t*>(ids_.data()),
                          .out = hidden});
@@ -68,12 +83,12 @@ Status BatchDecoder::RunLayers(std::span<KvCache* const> caches, const CancelFla
                        .inverse_frequencies = model_->InverseFrequencies(),
                        .attention_factor = model_->rope_attention_factor(),
                        .cos_sin = cos_sin});
-  std::vector<KvDestination> destinations(caches.size());
-  std::vector<KvLayerView> views(caches.size());
+  std::vector<KvDestination> destinations(sequences.size());
+  std::vector<KvLayerView> views(sequences.size());
   for (int64_t i = 0; i < config.num_layers; ++i) {
-    for (size_t s = 0; s < caches.size(); ++s) {
-      LayerKv& layer = caches[s]->layer(i);
-      const int64_t tail_len = caches[s]->tail_len();
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      LayerKv& layer = sequences[s].cache->layer(i);
+      const int64_t tail_len = sequences[s].cache->tail_len();
       destinations[s] = {.keys = layer.TailKeys(tail_len - 1, tail_len),
                          .values = layer.TailValues(tail_len - 1, tail_len)};
       views[s] = layer.View(tail_len);
@@ -86,7 +101,15 @@ Status BatchDecoder::RunLayers(std::span<KvCache* const> caches, const CancelFla
                                  .sequences = views,
                                  .scale = model_->attention_scale(),
                                  .window = config.sliding_window[i],
-                                 .out = out});
+                                 .out = out,
+                                 .log_sum_exp = log_sum_exp});
+      for (int64_t s = 0; s < num_sequences_; ++s) {
+        TailEviction* eviction = sequences[s].eviction;
+        if (eviction == nullptr) continue;
+        backend_->Copy(eviction->LogSumExp(i).data(), log_sum_exp.Rows(s, s + 1).data(),
+                       4 * config.num_q_heads);
+        eviction->RecordToken(i, queries.Rows(s, s + 1));
+      }
     };
     FASTKV_RETURN_IF_ERROR(RunDecoderLayer(*backend_, *model_, workspace_, block, attend, cancel));
   }

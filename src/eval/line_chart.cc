@@ -21,18 +21,23 @@ constexpr double kBottom = 30;
 // Room on either side of the first and the last context.
 constexpr double kInset = 22;
 constexpr int kMaxTimeSteps = 5;
+// How far above the largest median the axis follows single slow runs.
+constexpr double kMaxOutlier = 1.25;
 // Labels such as 131,072 need this much of the axis.
 constexpr double kLabelWidth = 58;
 
 class ChartWriter {
  public:
   explicit ChartWriter(const std::vector<ChartLine>& lines) : lines_(lines) {
+    double median_ms = 0;
     for (const ChartLine& line : lines) {
       for (const ChartLine::Point& point : line.points) {
         contexts_.insert(point.context);
+        median_ms = std::max(median_ms, point.ms.median);
         largest_ms_ = std::max(largest_ms_, point.ms.max);
       }
     }
+    largest_ms_ = std::min(largest_ms_, kMaxOutlier * median_ms);
     FASTKV_CHECK(!contexts_.empty());
     step_ms_ = NiceStep(std::max(largest_ms_, 1e-6), kMaxTimeSteps);
     top_ms_ = step_ms_ * std::ceil(largest_ms_ / step_ms_ - 1e-9);
@@ -102,8 +107,8 @@ class ChartWriter {
       marks += fmt::format(
           "<path class=\"range\" d=\"M{0:.1f} {1:.1f}V{2:.1f}\"/><circle cx=\"{0:.1f}\" "
           "cy=\"{3:.1f}\" r=\"4\"><title>{4} at {5}: {6}</title></circle>",
-          x, Y(point.ms.min), Y(point.ms.max), Y(point.ms.median), EscapeHtml(line.name),
-          HumanCount(point.context), HumanDuration(point.ms.median));
+          x, Y(point.ms.min), Y(std::min(point.ms.max, top_ms_)), Y(point.ms.median),
+          EscapeHtml(line.name), HumanCount(point.context), HumanDuration(point.ms.median));
     }
     svg_ += fmt::format("<g class=\"s{}\"><path class=\"line\" d=\"{}\"/>{}</g>\n", line.style,
                         path, marks);

@@ -20,9 +20,10 @@ struct ChartLine {
   std::vector<Point> points;  // ascending contexts; one alone is drawn as a mark
 };
 
-// `title` says what the picture shows to those who cannot see it. Contexts stand at the logarithm
-// of their length, times from 0 up; a thin stroke spans the least and the greatest. REQUIRES: at
-// least one line, each with at least one point; positive contexts and times.
+// `title` says what the picture shows to those who cannot see it. Contexts stand at the logarithm of
+// their length, times from 0 up; a thin stroke spans the least and the greatest, cut off at the top
+// where one slow run would press the lines together. REQUIRES: at least one line, each with at least
+// one point; positive contexts and times.
 std::string RenderLineChart(const std::string& title, const std::vector<ChartLine>& lines);
 
 // The least of 1, 2 and 5 times a power of ten that divides 0 to `largest` into at most

@@ -125,7 +125,7 @@ std::string Memory(const SpeedReport& report, const std::vector<std::string>& me
     }
   }
   for (const int64_t context : contexts) {
-    html += fmt::format("<h3>{} tokens</h3>\n<div class=\"bars\">\n", HumanCount(context));
+    html += fmt::format("<div><h3>{} tokens</h3>\n<div class=\"bars\">\n", HumanCount(context));
     for (const SpeedRow& row : report.rows) {
       if (row.context != context || !row.ok()) continue;
       const int style = StyleOf(methods, row.method);
@@ -133,12 +133,13 @@ std::string Memory(const SpeedReport& report, const std::vector<std::string>& me
                           Bar(style, "held", row.kv_bytes, largest),
                           Bar(style, "peak", row.peak_bytes, largest));
     }
-    html += "</div>\n";
+    html += "</div></div>\n";
   }
   if (html.empty()) return {};
   return "<section>\n<h2>Memory</h2>\n<p class=\"note\">Solid: keys and values held after the "
-         "prompt. Outlined: the most that the run held at any time, without the weights.</p>\n" +
-         html + "</section>\n";
+         "prompt. Outlined: the most that the run held at any time, without the weights.</p>\n<div "
+         "class=\"memory\">\n" +
+         html + "</div>\n</section>\n";
 }
 
 std::string Optional(const std::optional<double>& value, std::string (*format)(double)) {

@@ -58,6 +58,14 @@ TEST(LineChart, PutsTwiceTheTimeTwiceAsHigh) {
   EXPECT_THAT(svg, HasSubstr(">4,096</text>"));
 }
 
+TEST(LineChart, CutsOffASingleSlowRun) {
+  const ChartLine line{.name = "full", .points = {{.context = 64, .ms = {100, 90, 5000}}}};
+  const std::string svg = RenderLineChart("times", {line});
+  // 125 ms at most, in steps of 50: the stroke ends at the top.
+  EXPECT_THAT(svg, HasSubstr(">150 ms</text>"));
+  EXPECT_THAT(svg, HasSubstr("V12.0\""));
+}
+
 TEST(SpeedPage, DrawsOneLineForEachMethod) {
   const std::string page = RenderSpeedPage(Report());
   EXPECT_EQ(CountOf(page, "<svg class=\"chart\""), 2);

@@ -138,6 +138,18 @@ TEST_F(KvCacheTest, ACopySharesNothing) {
   EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
 }
 
+TEST_F(KvCacheTest, ACopyTakesTheRoomThatUnequalHeadsLeft) {
+  KvCache cache(*backend_, kGeometry);
+  for (int64_t i = 0; i < kGeometry.num_layers; ++i) {
+    ASSERT_TRUE(cache.layer(i).ReserveFrozenEntries(*backend_, 6).ok());
+    cache.layer(i).SetFrozenHeads(std::vector<int64_t>{1, 4});
+  }
+  const Result<KvCache> copy = cache.Copy();
+  ASSERT_TRUE(copy.ok());
+  EXPECT_EQ(copy->layer(0).FrozenLen(1), 4);
+  EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
+}
+
 // Refuses after a set number of allocations.
 class FailingAllocator final : public Allocator {
  public:

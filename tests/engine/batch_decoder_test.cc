@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
 
+#include "engine/model_shape.h"
+#include "engine/prefill.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 #include "engine/token_decoder.h"
@@ -63,7 +65,7 @@ class BatchDecoderTest : public ::testing::TestWithParam<const char*> {
     const Buffer choice = backend().Allocate(4, "choice").value();
     Decoded decoded;
     for (int64_t i = 0; i < kSteps; ++i) {
-      EXPECT_TRUE(decoder.Append(cache, {&id, 1}, nullptr).ok());
+      EXPECT_TRUE(decoder.Append(cache, {&id, 1}, nullptr, nullptr).ok());
       id = Sampler::Greedy(backend(), decoder.logits(), choice).value();
       decoded.ids.push_back(id);
       decoded.logits.push_back(HostRow(decoder.logits(), 0));
@@ -74,8 +76,8 @@ class BatchDecoderTest : public ::testing::TestWithParam<const char*> {
   std::vector<Decoded> Together(std::vector<KvCache>& caches, std::vector<int32_t> ids) {
     const auto count = static_cast<int64_t>(caches.size());
     BatchDecoder decoder = BatchDecoder::Create(backend(), engine_->model(), count).value();
-    std::vector<KvCache*> pointers;
-    for (KvCache& cache : caches) pointers.push_back(&cache);
+    std::vector<BatchSequence> pointers;
+    for (KvCache& cache : caches) pointers.push_back({.cache = &cache});
     std::vector<Decoded> decoded(caches.size());
     for (int64_t i = 0; i < kSteps; ++i) {
       EXPECT_TRUE(decoder.Step(pointers, ids, nullptr).ok());
@@ -118,19 +120,70 @@ TEST_P(BatchDecoderTest, GivesWhatEachSequenceGivesAlone) {
   }
 }
 
+// Two sequences that drop entries while decoding, beside one that keeps everything.
+TEST_P(BatchDecoderTest, DropsTheEntriesThatEachSequenceDropsAlone) {
+  constexpr int64_t kLongSteps = 40;
+  struct Read {
+    KvCache cache;
+    std::optional<TailEviction> eviction;
+  };
+  const auto read = [&](int64_t i) {
+    const std::unique_ptr<Method> method =
+        CreateMethod({.name = i == 2 ? "full" : "pyramidinfer"}, ShapeOf(engine_->config()))
+            .value();
+    const std::vector<int32_t> ids = RandomIds(i, 120 + 7 * i, engine_->config().vocab_size);
+    std::unique_ptr<Prefill> prefill =
+        Prefill::Start(backend(), engine_->model(), *method, ids, {}).value();
+    while (!prefill->done()) EXPECT_TRUE(prefill->Step().ok());
+    return Read{prefill->TakeCache(), prefill->TakeEviction()};
+  };
+  std::vector<Read> together;
+  std::vector<BatchSequence> sequences;
+  std::vector<int32_t> ids = {3, 5, 7};
+  for (int64_t i = 0; i < 3; ++i) together.push_back(read(i));
+  for (Read& one : together) {
+    sequences.push_back({&one.cache, one.eviction.has_value() ? &*one.eviction : nullptr});
+  }
+  BatchDecoder batch = BatchDecoder::Create(backend(), engine_->model(), 3).value();
+  std::vector<std::vector<int32_t>> ids_together;
+  for (int64_t step = 0; step < kLongSteps; ++step) {
+    ASSERT_TRUE(batch.Step(sequences, ids, nullptr).ok());
+    ids = batch.GreedyIds().value();
+    ids_together.push_back(ids);
+  }
+  for (int64_t i = 0; i < 3; ++i) {
+    Read alone = read(i);
+    TailEviction* eviction = alone.eviction.has_value() ? &*alone.eviction : nullptr;
+    TokenDecoder decoder = TokenDecoder::Create(backend(), engine_->model(), 1).value();
+    const Buffer choice = backend().Allocate(4, "choice").value();
+    int32_t id = 3 + 2 * static_cast<int32_t>(i);
+    for (int64_t step = 0; step < kLongSteps; ++step) {
+      ASSERT_TRUE(decoder.Append(alone.cache, {&id, 1}, eviction, nullptr).ok());
+      id = Sampler::Greedy(backend(), decoder.logits(), choice).value();
+      ASSERT_EQ(ids_together[step][i], id) << "sequence " << i << ", step " << step;
+    }
+    EXPECT_EQ(together[i].cache.tail_len(), alone.cache.tail_len());
+    for (int64_t layer = 0; layer < engine_->config().num_layers; ++layer) {
+      EXPECT_EQ(together[i].cache.PositionsOf(layer, 1).value(),
+                alone.cache.PositionsOf(layer, 1).value());
+    }
+  }
+}
+
 TEST_P(BatchDecoderTest, ACancelledStepLeavesTheCachesAsTheyWere) {
   std::vector<Session> sessions = Prompts(2);
-  std::vector<KvCache*> caches = {&sessions[0].cache(), &sessions[1].cache()};
+  const std::vector<BatchSequence> sequences = {{.cache = &sessions[0].cache()},
+                                                {.cache = &sessions[1].cache()}};
   const std::vector<int32_t> ids = {1, 2};
   BatchDecoder decoder = BatchDecoder::Create(backend(), engine_->model(), 2).value();
   CancelFlag cancel;
   cancel.Cancel();
-  EXPECT_EQ(decoder.Step(caches, ids, &cancel).code(), StatusCode::kCancelled);
+  EXPECT_EQ(decoder.Step(sequences, ids, &cancel).code(), StatusCode::kCancelled);
   for (int s = 0; s < 2; ++s) {
-    EXPECT_EQ(caches[s]->tail_len(), 0);
-    EXPECT_EQ(caches[s]->next_position(), 40 + 17 * s);
+    EXPECT_EQ(sequences[s].cache->tail_len(), 0);
+    EXPECT_EQ(sequences[s].cache->next_position(), 40 + 17 * s);
   }
-  EXPECT_TRUE(decoder.Step(caches, ids, nullptr).ok());
+  EXPECT_TRUE(decoder.Step(sequences, ids, nullptr).ok());
 }
 
 TEST_P(BatchDecoderTest, AnEngineOfRandomWeightsHasNoTokenizer) {
@@ -163,19 +216,20 @@ TEST(BatchDecoderMemory, AStepWithoutMemoryLeavesTheCachesAsTheyWere) {
   ASSERT_TRUE(first.Prefill({.ids = prompt, .method = {.name = "full"}}).ok());
   ASSERT_TRUE(second.Prefill({.ids = prompt, .method = {.name = "full"}}).ok());
   BatchDecoder decoder = BatchDecoder::Create(engine->backend(), engine->model(), 2).value();
-  std::vector<KvCache*> caches = {&first.cache(), &second.cache()};
+  const std::vector<BatchSequence> sequences = {{.cache = &first.cache()},
+                                                {.cache = &second.cache()}};
   const std::vector<int32_t> ids = {1, 2};
   bool succeeded = false;
   for (int64_t allowed = 0; !succeeded; ++allowed) {
     ASSERT_LT(allowed, 100);
     allocator.remaining = allowed;
-    const Status status = decoder.Step(caches, ids, nullptr);
+    const Status status = decoder.Step(sequences, ids, nullptr);
     succeeded = status.ok();
     if (succeeded) break;
     EXPECT_EQ(status.code(), StatusCode::kMemory);
-    for (const KvCache* cache : caches) {
-      EXPECT_EQ(cache->tail_len(), 0);
-      EXPECT_EQ(cache->next_position(), 30);
+    for (const BatchSequence& sequence : sequences) {
+      EXPECT_EQ(sequence.cache->tail_len(), 0);
+      EXPECT_EQ(sequence.cache->next_position(), 30);
     }
   }
   allocator.remaining = INT64_MAX;

@@ -82,6 +82,7 @@ const std::vector<ToleranceRow>& ToleranceTable() {
        {0.016, 0},
        "f32: scores of +-100 are off by 3e-5, and so are the probabilities' logarithms; bf16: "
        "probabilities are rounded to bf16 before they meet the values, 2^-9 each, 5 deviations"},
+      {"CachedAttention", "log_sum_exp", {1e-5, 1e-6}, {1e-5, 1e-6}, "as PrefillAttention"},
       {"CachedAttention", "out", {1e-4, 1e-4}, {0.016, 0}, "as PrefillAttention"},
       {"WindowScores",
        "",
