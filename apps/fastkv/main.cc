@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fastkv/calibrate.h"
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
@@ -68,6 +69,10 @@ void AddCommands(CLI::App& app, Status& status) {
   AddCommand<DemoOptions>(
       app, "demo", "Full context and FastKV side by side on a long text", AddDemoOptions,
       [](const DemoOptions& options) { return RunDemo(options, std::cout); }, status);
+  AddCommand<CalibrateOptions>(
+      app, "calibrate", "Find the layer behind which a model's tokens may be cut",
+      AddCalibrateOptions,
+      [](const CalibrateOptions& options) { return RunCalibrate(options, std::cout); }, status);
   AddCommand<InspectOptions>(
       app, "inspect", "Run token ids and show what was kept, propagated and measured",
       AddInspectOptions,

@@ -80,6 +80,9 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
                   "to bfloat16 as a whole")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
+  command.add_option("--profile", flags.profile,
+                     "The model's profile, as fastkv calibrate writes it "
+                     "[default: fastkv.json beside the model, if any]");
 }
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
@@ -100,7 +103,7 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
                      "Tokens that go on after the TSP layer, instead of a share");
   command.add_option("--tsp-layer", flags.tsp_layer,
                      "Layer (from 0) after which only selected tokens go on "
-                     "[default: half the layers less one]");
+                     "[default: the model's profile, else half the layers less one]");
   command.add_option("--window", flags.window, "Observation window in tokens")
       ->capture_default_str();
   command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
@@ -164,6 +167,8 @@ Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) 
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
+  options.profile_path = flags.profile;
+  options.ignore_profile = flags.ignore_profile;
   ProgressBar bar("loading", quiet);
   return Engine::Load(files, options, [&](int64_t done, int64_t total) {
     bar.Show(static_cast<double>(done) / static_cast<double>(total),
