@@ -30,9 +30,9 @@ void QueryMoments(const Context& context, const QueryMomentsParams& params) {
       }
       AddTo(params.sum.As<float>() + h * params.sum.stride(0), query, head_dim);
       for (int64_t c = 0; c < head_dim; ++c) {
-        AddScaledTo(params.products.As<float>() + h * params.products.stride(0) +
-                        c * params.products.stride(1),
-                    query, query[c], head_dim);
+        float* const products = params.products.As<float>() + h * params.products.stride(0) +
+                                c * params.products.stride(1);
+        for (int64_t e = 0; e < head_dim; ++e) products[e] += query[c] * query[e];
       }
     }
   });
