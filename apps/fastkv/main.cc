@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fastkv/bench.h"
+#include "fastkv/calibrate.h"
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
@@ -73,6 +74,10 @@ void AddCommands(CLI::App& app, Status& status) {
       app, "bench", "Measure methods and contexts against each other and the machine",
       AddBenchOptions, [](const BenchOptions& options) { return RunBench(options, std::cout); },
       status);
+  AddCommand<CalibrateOptions>(
+      app, "calibrate", "Find the layer behind which a model's tokens may be cut",
+      AddCalibrateOptions,
+      [](const CalibrateOptions& options) { return RunCalibrate(options, std::cout); }, status);
   AddCommand<InspectOptions>(
       app, "inspect", "Run token ids and show what was kept, propagated and measured",
       AddInspectOptions,

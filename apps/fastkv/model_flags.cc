@@ -86,6 +86,9 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
                   "to bfloat16 as a whole")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
+  command.add_option("--profile", flags.profile,
+                     "The model's profile, as fastkv calibrate writes it "
+                     "[default: fastkv.json beside the model, if any]");
 }
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
@@ -105,7 +108,8 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
   command.add_option(
       "--tsp-layer", flags.tsp_layer,
       "Layer (from 0) after which only selected tokens go on; given for a method that "
-      "only drops entries, it does so there too [default: half the layers less one]");
+      "only drops entries, it does so there too [default: the "
+      "model's profile, else half the layers less one]");
   command
       .add_option(
           "--retention", flags.retention,
@@ -218,6 +222,8 @@ EngineOptions EngineOptionsOf(const ModelFlags& flags) {
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
+  options.profile_path = flags.profile;
+  options.ignore_profile = flags.ignore_profile;
   return options;
 }
 

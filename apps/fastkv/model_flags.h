@@ -20,6 +20,8 @@ struct ModelFlags {
   int num_threads = 0;
   std::string dtype = "auto";
   std::string rope_dtype = "f32";
+  std::string profile;          // empty: beside the model
+  bool ignore_profile = false;  // not a flag: for the command that makes profiles
 };
 
 void AddModelFlags(CLI::App& command, ModelFlags& flags);

@@ -36,6 +36,12 @@ Result<std::unique_ptr<Engine>> Engine::LoadUnguarded(
     const std::function<void(int64_t done, int64_t total)>& on_layer) {
   std::unique_ptr<Engine> engine(new Engine);
   FASTKV_ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Load(files, options.model_path));
+  engine->default_tsp_layer_ = TspLayerWithoutProfile(folder.config);
+  if (!options.ignore_profile) {
+    FASTKV_ASSIGN_OR_RETURN(
+        engine->default_tsp_layer_,
+        FindDefaultTspLayer(files, options.model_path, options.profile_path, folder.config));
+  }
   FASTKV_ASSIGN_OR_RETURN(engine->backend_, CreateBackend(options));
   Allocator& host_allocator = options.allocator != nullptr ? *options.allocator : SystemAllocator();
   FASTKV_RETURN_IF_ERROR(
@@ -55,6 +61,7 @@ Result<std::unique_ptr<Engine>> Engine::FromWeightsUnguarded(
     const ModelConfig& config, std::unique_ptr<WeightSource> source, const EngineOptions& options,
     const std::function<void(int64_t done, int64_t total)>& on_layer) {
   std::unique_ptr<Engine> engine(new Engine);
+  engine->default_tsp_layer_ = TspLayerWithoutProfile(config);
   FASTKV_ASSIGN_OR_RETURN(engine->backend_, CreateBackend(options));
   FASTKV_RETURN_IF_ERROR(engine->LoadModel(config, DefaultGenerationConfig(config),
                                            std::move(source), options, on_layer));
@@ -82,6 +89,17 @@ const GenerationConfig& Engine::generation_config() const { return weights_->gen
 Result<const Tokenizer*> Engine::tokenizer() const {
   if (tokenizer_ == nullptr) return tokenizer_status_;
   return tokenizer_.get();
+}
+
+std::string Engine::model_name() const {
+  const size_t end = model_path_.find_last_not_of('/') + 1;
+  const std::string path = model_path_.substr(0, end);
+  return path.substr(path.rfind('/') + 1);
+}
+
+MethodConfig Engine::WithModelDefaults(MethodConfig method) const {
+  if (!method.tsp_layer && config().num_layers > 1) method.tsp_layer = default_tsp_layer_.layer;
+  return method;
 }
 
 Status Engine::CheckWeightsIntact() const { return weights_->source->CheckUndamaged(); }

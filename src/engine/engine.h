@@ -16,9 +16,11 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "io/file.h"
+#include "method/method_config.h"
 #include "model/decoder_model.h"
 #include "model/generation_config.h"
 #include "model/weight_source.h"
+#include "model/model_profile.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -28,7 +30,9 @@ struct EngineOptions {
   std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
-  bool bf16_rope = false;  // RopeConfig::round_to_bf16
+  bool bf16_rope = false;       // RopeConfig::round_to_bf16
+  std::string profile_path;     // the model's profile; empty: the one beside the model, if any
+  bool ignore_profile = false;  // look at no profile, so that a damaged one stops nothing
   Allocator* allocator =
       nullptr;                   // host memory; nullptr: SystemAllocator(); must outlive the engine
   const Clock* clock = nullptr;  // nullptr: SystemClock(); must outlive the engine
@@ -61,6 +65,12 @@ class Engine {
   const GenerationConfig& generation_config() const;
   const Clock& clock() const { return *clock_; }
   const std::string& model_path() const { return model_path_; }
+  // The last part of the path.
+  std::string model_name() const;
+  // The TSP layer of a method that names none, and where it comes from.
+  const DefaultTspLayer& default_tsp_layer() const { return default_tsp_layer_; }
+  // `method` with what it leaves to the model filled in.
+  MethodConfig WithModelDefaults(MethodConfig method) const;
   // Device memory that the weights take, from allocations; mapped weights count nothing.
   int64_t weight_memory_bytes() const { return weight_memory_bytes_; }
 
@@ -94,6 +104,7 @@ class Engine {
   std::unique_ptr<DecoderModel> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Status tokenizer_status_;
+  DefaultTspLayer default_tsp_layer_;
   int64_t weight_memory_bytes_ = 0;
 };
 

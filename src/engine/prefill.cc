@@ -18,14 +18,21 @@ constexpr int64_t kBlockStepTokens = 64;
 // Rows of logits that prompt scoring holds at a time.
 constexpr int64_t kScoreBlockTokens = 64;
 
-int64_t ChooseBlockTokens(const BackendInfo& info, const ModelConfig& config) {
-  const LayerPlan one_token{.tokens_in = 1, .kv_len = 1, .tokens_out = 1};
-  const double flops_per_token = LayerFlops(config, one_token, 0, 0, 1, 1);
-  const auto tokens = static_cast<int64_t>(info.block_flops / flops_per_token);
-  return std::clamp(RoundUp(tokens, kBlockStepTokens), kMinBlockTokens, info.max_block_tokens);
+Status CheckCancelled(const CancelFlag* cancel) {
+  if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled during prefill");
+  return OkStatus();
 }
 
-Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
+KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
+  return {.num_layers = config.num_layers,
+          .num_kv_heads = config.num_kv_heads,
+          .head_dim = config.head_dim,
+          .dtype = backend.types().kv};
+}
+
+}  // namespace
+
+Status CheckPromptIds(std::span<const int32_t> ids, const ModelConfig& config) {
   if (ids.empty()) {
     return InvalidArgumentError("the prompt is empty; give at least one token");
   }
@@ -44,19 +51,12 @@ Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
   return OkStatus();
 }
 
-Status CheckCancelled(const CancelFlag* cancel) {
-  if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled during prefill");
-  return OkStatus();
+int64_t DefaultBlockTokens(const BackendInfo& info, const ModelConfig& config) {
+  const LayerPlan one_token{.tokens_in = 1, .kv_len = 1, .tokens_out = 1};
+  const double flops_per_token = LayerFlops(config, one_token, 0, 0, 1, 1);
+  const auto tokens = static_cast<int64_t>(info.block_flops / flops_per_token);
+  return std::clamp(RoundUp(tokens, kBlockStepTokens), kMinBlockTokens, info.max_block_tokens);
 }
-
-KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim,
-          .dtype = backend.types().kv};
-}
-
-}  // namespace
 
 Prefill::Prefill(Backend& backend, const DecoderModel& model, const Method& method,
                  PrefillPlan plan, const PrefillOptions& options)
@@ -69,7 +69,7 @@ Prefill::Prefill(Backend& backend, const DecoderModel& model, const Method& meth
       cache_(backend, GeometryOf(backend, model.config())),
       selecting_(!plan_.selection_pass.empty()) {
   if (options_.block_tokens <= 0) {
-    options_.block_tokens = ChooseBlockTokens(backend.info(), model.config());
+    options_.block_tokens = DefaultBlockTokens(backend.info(), model.config());
   }
   total_flops_ = PrefillFlops(model.config(), plan_, LastRows());
 }
@@ -81,7 +81,7 @@ int64_t Prefill::LastRows() const {
 Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderModel& model,
                                                 const Method& method, std::span<const int32_t> ids,
                                                 const PrefillOptions& options) {
-  FASTKV_RETURN_IF_ERROR(CheckIds(ids, model.config()));
+  FASTKV_RETURN_IF_ERROR(CheckPromptIds(ids, model.config()));
   FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, method.Plan(static_cast<int64_t>(ids.size())));
   std::unique_ptr<Prefill> prefill(new Prefill(backend, model, method, std::move(plan), options));
   prefill->ids_.assign(ids.begin(), ids.end());

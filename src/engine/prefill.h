@@ -39,6 +39,13 @@ struct PrefillProgress {
   double total_flops = 0;
 };
 
+// Whether `ids` can be a prompt of this model. Errors: kInvalidArgument (no token, an id outside
+// the vocabulary), kLimit (more tokens than the model has positions).
+Status CheckPromptIds(std::span<const int32_t> ids, const ModelConfig& config);
+
+// Tokens in a block for full speed on this back end, for PrefillOptions::block_tokens of 0.
+int64_t DefaultBlockTokens(const BackendInfo& info, const ModelConfig& config);
+
 // Not thread-safe. Model, method and back end must outlive it.
 class Prefill {
  public:

@@ -71,8 +71,9 @@ Status Session::RunPrefill(const PrefillRequest& request) {
   allocator.ResetPeak();
   const double begin_ms = engine_.clock().NowMs();
 
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> method,
-                          CreateMethod(request.method, ShapeOf(engine_.config())));
+  FASTKV_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Method> method,
+      CreateMethod(engine_.WithModelDefaults(request.method), ShapeOf(engine_.config())));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<fastkv::Prefill> prefill,
                           fastkv::Prefill::Start(engine_.backend(), engine_.model(), *method,
                                                  request.ids, request.options));

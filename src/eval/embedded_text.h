@@ -6,9 +6,10 @@
 
 namespace fastkv {
 
-extern const std::string_view kGrammarJson;       // data/grammar.json
-extern const std::string_view kSelectionPageCss;  // data/selection_page.css
-extern const std::string_view kSpeedPageCss;      // data/speed_page.css
+extern const std::string_view kGrammarJson;         // data/grammar.json
+extern const std::string_view kSelectionPageCss;    // data/selection_page.css
+extern const std::string_view kSpeedPageCss;        // data/speed_page.css
+extern const std::string_view kCalibrationPageCss;  // data/calibration_page.css
 
 }  // namespace fastkv
 

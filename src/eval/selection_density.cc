@@ -52,11 +52,11 @@ std::vector<double> ColumnShares(const ColumnScale& scale,
 
 std::vector<int> CountLists(TokenSpan window,
                             std::span<const std::vector<int32_t>> position_lists) {
-  std::vector<int> counts(static_cast<size_t>(window.end - window.first));
+  std::vector<int> counts(static_cast<size_t>(window.end - window.begin));
   for (const std::vector<int32_t>& positions : position_lists) {
-    auto it = std::lower_bound(positions.begin(), positions.end(), window.first);
+    auto it = std::lower_bound(positions.begin(), positions.end(), window.begin);
     for (; it != positions.end() && *it < window.end; ++it) {
-      ++counts[static_cast<size_t>(*it - window.first)];
+      ++counts[static_cast<size_t>(*it - window.begin)];
     }
   }
   return counts;
