@@ -56,6 +56,27 @@ class KvCacheTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
+// Positions are written ahead of the tokens; they stand after growth, taking back and forking.
+TEST_F(KvCacheTest, TailPositionsGoOnOneByOne) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {0, 0}).ok());
+  cache.set_next_position(100);
+  ASSERT_TRUE(cache.AppendTokens(3).ok());
+  cache.RemoveLastTokens(2);
+  ASSERT_TRUE(cache.AppendTokens(70).ok());
+  KvCache fork = std::move(cache.Fork()).value();
+  ASSERT_TRUE(fork.AppendTokens(200).ok());
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  for (int64_t layer = 0; layer < kGeometry.num_layers; ++layer) {
+    std::vector<int32_t> expected(72);
+    std::iota(expected.begin(), expected.end(), 100);
+    EXPECT_EQ(cache.PositionsOf(layer, 0).value(), expected);
+    expected.resize(271);
+    std::iota(expected.begin(), expected.end(), 100);
+    EXPECT_EQ(fork.PositionsOf(layer, 0).value(), expected);
+  }
+}
+
 TEST_F(KvCacheTest, CountsTheBytesItHolds) {
   KvCache cache(*backend_, kGeometry);
   EXPECT_EQ(cache.bytes_held(), 0);
