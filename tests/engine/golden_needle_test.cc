@@ -121,10 +121,9 @@ MethodConfig ConfigOf(const Json& parameters) {
   return config;
 }
 
-// Equal but for positions that rounding may swap across the cut.
+// Equal but for positions that rounding may swap across the cut; numbers are compared elsewhere.
 void ExpectSamePositions(const std::vector<int32_t>& actual, const std::vector<int32_t>& expected,
                          const std::vector<int32_t>& ambiguous) {
-  EXPECT_EQ(actual.size(), expected.size());
   EXPECT_TRUE(std::is_sorted(actual.begin(), actual.end()));
   const std::set<int32_t> may_differ(ambiguous.begin(), ambiguous.end());
   std::vector<int32_t> differing;
@@ -200,6 +199,7 @@ TEST_F(GoldenNeedleTest, MethodsMatchTheIndependentImplementation) {
     ExpectKept(expected, run, static_cast<int64_t>(ids.size()));
     EXPECT_EQ(run.prefill.propagated.has_value(), !expected["propagated"].is_null());
     if (run.prefill.propagated.has_value() && !expected["propagated"].is_null()) {
+      EXPECT_EQ(run.prefill.propagated->size(), expected["propagated"].size());
       ExpectSamePositions(*run.prefill.propagated,
                           expected["propagated"].get<std::vector<int32_t>>(),
                           expected["propagated_ambiguous"].get<std::vector<int32_t>>());
