@@ -28,25 +28,27 @@ class ToyLayer {
     std::vector<int32_t> propagated;         // empty where no token is dropped
   };
 
-  explicit ToyLayer(int64_t num_q_heads = 4, int64_t num_kv_heads = 2)
+  // With 4 KV heads every query head has its own, with the keys of the one it would share.
+  explicit ToyLayer(int64_t num_kv_heads = 2)
       : backend_(CreateReferenceBackend({})),
-        shape_{.num_layers = 2,
-               .num_q_heads = num_q_heads,
-               .num_kv_heads = num_kv_heads,
-               .head_dim = kHeadDim} {
+        shape_{
+            .num_layers = 2, .num_q_heads = 4, .num_kv_heads = num_kv_heads, .head_dim = kHeadDim} {
     for (int64_t i = 0; i < kTokens; ++i) {
-      for (int64_t h = 0; h < num_q_heads; ++h) {
+      for (int64_t h = 0; h < shape_.num_q_heads; ++h) {
         for (int64_t c = 0; c < kHeadDim; ++c) {
           queries_.push_back(
-              static_cast<float>(2 * std::sin(0.7 * double(h + 1) + 0.31 * double(i * (c + 1)))));
+              static_cast<float>(2 * std::sin(0.7 * static_cast<double>(h + 1) +
+                                              0.31 * static_cast<double>(i * (c + 1)))));
         }
       }
     }
-    for (int64_t a = 0; a < num_kv_heads; ++a) {
+    for (int64_t head = 0; head < num_kv_heads; ++head) {
+      const int64_t a = head * 2 / num_kv_heads;
       for (int64_t j = 0; j < kTokens; ++j) {
         for (int64_t c = 0; c < kHeadDim; ++c) {
-          keys_.push_back(static_cast<float>(
-              2 * std::cos(0.4 * double(a + 1) + 0.53 * double(j) + 0.9 * double(c))));
+          keys_.push_back(static_cast<float>(2 * std::cos(0.4 * static_cast<double>(a + 1) +
+                                                          0.53 * static_cast<double>(j) +
+                                                          0.9 * static_cast<double>(c))));
         }
       }
     }
