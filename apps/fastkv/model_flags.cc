@@ -1,9 +1,11 @@
 #include "fastkv/model_flags.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <vector>
 
 #include "fastkv/progress_bar.h"
+#include "io/quoted.h"
 
 namespace fastkv {
 namespace {
@@ -66,6 +68,15 @@ bool LooksLikeHubName(const std::string& model) {
          model.find('/', slash + 1) == std::string::npos && model[0] != '.';
 }
 
+Result<int64_t> ParseLayer(const std::string& text) {
+  int64_t layer = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, layer);
+  if (parsed.ec == std::errc() && parsed.ptr == end) return layer;
+  return InvalidArgumentError("--tsp-layer: expected a layer's number or auto, got " +
+                              Quoted(text));
+}
+
 }  // namespace
 
 void AddModelFlags(CLI::App& command, ModelFlags& flags) {
@@ -107,19 +118,21 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
                      "Tokens that go on after the TSP layer, instead of a share");
   command.add_option(
       "--tsp-layer", flags.tsp_layer,
-      "Layer (from 0) after which only selected tokens go on; given for a method that "
-      "only drops entries, it does so there too [default: the "
+      "Layer (from 0) after which only selected tokens go on, or auto: where the prompt lets it "
+      "(rule asl); given for a method that only drops entries, it does so there too [default: the "
       "model's profile, else half the layers less one]");
+  AddPropagationFlags(command, flags.propagation);
   command
       .add_option(
           "--retention", flags.retention,
           "With --method fastkv, which entries each layer keeps: " + Joined(RetentionNames()))
       ->capture_default_str();
   command.add_option("--window", flags.window,
-                     "Observation window in tokens [default: 8; adakv alone: 32]");
+                     "Observation window in tokens [default: 8; adakv alone and rule asl: 32]");
   command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
-  command.add_option("--pooling", flags.pooling, "Pooling: max or avg")
-      ->capture_default_str()
+  command
+      .add_option("--pooling", flags.pooling,
+                  "Pooling: max or avg [default: max; avg for the rules asl and claa]")
       ->check(CLI::IsMember({"max", "avg"}));
   command.add_option("--sinks", flags.sinks, "First tokens kept: streamingllm, expected-attention")
       ->capture_default_str();
@@ -177,12 +190,19 @@ Result<MethodConfig> MethodConfigOf(const MethodFlags& flags) {
   }
   if (flags.tsp_rate.has_value()) config.tsp = Budget::Rate(*flags.tsp_rate);
   if (flags.tsp_tokens.has_value()) config.tsp = Budget::Tokens(*flags.tsp_tokens);
-  config.tsp_layer = flags.tsp_layer;
-  config.propagate = flags.tsp_layer.has_value();
+  const bool is_auto = flags.tsp_layer == "auto";
+  if (flags.tsp_layer && !is_auto) {
+    FASTKV_ASSIGN_OR_RETURN(config.tsp_layer, ParseLayer(*flags.tsp_layer));
+  }
+  FASTKV_ASSIGN_OR_RETURN(config.propagation, PropagationConfigOf(flags.propagation, is_auto));
+  config.propagate =
+      flags.tsp_layer || flags.propagation.rule || config.propagation.rule != "fastkv";
   config.retention = flags.retention;
   config.window = flags.window;
   config.kernel = flags.kernel;
-  config.pooling = flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  if (flags.pooling) {
+    config.pooling = *flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  }
   config.sinks = flags.sinks;
   config.filter_layer = flags.filter_layer;
   config.recent_ratio = flags.recent_ratio;

@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "engine/engine.h"
+#include "fastkv/propagation_flags.h"
 #include "method/method_config.h"
 
 namespace fastkv {
@@ -33,11 +34,12 @@ struct MethodFlags {
   std::optional<double> compression_ratio;
   std::optional<double> tsp_rate;
   std::optional<int64_t> tsp_tokens;
-  std::optional<int64_t> tsp_layer;
+  std::optional<std::string> tsp_layer;  // a number, or auto
+  PropagationFlags propagation;
   std::string retention = MethodConfig().retention;
   std::optional<int64_t> window;
   int64_t kernel = MethodConfig().kernel;
-  std::string pooling = "max";
+  std::optional<std::string> pooling;
   int64_t sinks = MethodConfig().sinks;
   std::optional<int64_t> filter_layer;
   double recent_ratio = MethodConfig().recent_ratio;

@@ -45,7 +45,6 @@ PromptCalibration::PromptCalibration(const Engine& engine, const CalibrationProm
       config_(engine.config()),
       options_(options),
       candidates_(candidates),
-      shape_(ShapeOf(engine.config())),
       num_prompt_tokens_(std::ssize(prompt.ids)),
       num_positions_(1 + std::ssize(prompt.continuation)),
       ids_(prompt.ids) {
@@ -92,7 +91,7 @@ Status PromptCalibration::MakePlans() {
                                           .window = options_.window,
                                           .kernel = options_.kernel,
                                           .pooling = options_.pooling},
-                                         shape_));
+                                         ShapeOf(config_)));
     FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, method->Plan(num_prompt_tokens_));
     if (!plan.layers[layer].cuts()) {
       return InvalidArgumentError("the prompt has " + std::to_string(num_prompt_tokens_) +
@@ -123,7 +122,6 @@ double PromptCalibration::HeadFlops() const {
 
 double PromptCalibration::TotalFlops() const {
   const int64_t num_tokens = std::ssize(ids_);
-  const int64_t num_behind = num_propagated_ + num_positions_ - 1;
   double flops = HeadFlops();
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     flops += LayerFlopsOf(layer, num_tokens, 0, num_tokens);
@@ -131,7 +129,7 @@ double PromptCalibration::TotalFlops() const {
   for (int64_t cut = candidates_.first; cut <= candidates_.last; ++cut) {
     flops += HeadFlops();
     for (int64_t layer = cut + 1; layer < config_.num_layers; ++layer) {
-      flops += LayerFlopsOf(layer, num_behind, 0, num_behind);
+      flops += LayerFlopsOf(layer, num_behind(), 0, num_behind());
     }
   }
   return flops;
@@ -140,47 +138,34 @@ double PromptCalibration::TotalFlops() const {
 Result<std::vector<CutEffect>> PromptCalibration::Run(std::function<void(double flops)> on_flops) {
   on_flops_ = std::move(on_flops);
   FASTKV_RETURN_IF_ERROR(AllocateMemory());
-  FASTKV_RETURN_IF_ERROR(Embed());
+  FASTKV_RETURN_IF_ERROR(tokens_->Embed(ids_));
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    FASTKV_RETURN_IF_ERROR(RunLayer(layer, tokens_, Selects(layer)));
+    FASTKV_RETURN_IF_ERROR(RunLayer(layer, *tokens_, Selects(layer)));
     if (Selects(layer)) FASTKV_RETURN_IF_ERROR(SelectBehind(layer));
     if (layer >= candidates_.first && layer <= candidates_.last) {
       FASTKV_ASSIGN_OR_RETURN(Output output, RunBehind(layer));
       outputs_.push_back(std::move(output));
     }
   }
-  FASTKV_ASSIGN_OR_RETURN(const Output full, ReadOutput(tokens_));
+  FASTKV_ASSIGN_OR_RETURN(const Output full, ReadOutput(*tokens_));
   return CompareWith(full);
-}
-
-Result<PromptCalibration::PassTokens> PromptCalibration::AllocateTokens(int64_t num_tokens) const {
-  PassTokens tokens;
-  tokens.num_tokens = num_tokens;
-  FASTKV_ASSIGN_OR_RETURN(tokens.hidden,
-                          backend_.Allocate(4 * num_tokens * config_.hidden_size, "hidden states"));
-  FASTKV_ASSIGN_OR_RETURN(tokens.positions, backend_.Allocate(4 * num_tokens, "token positions"));
-  FASTKV_ASSIGN_OR_RETURN(tokens.cos_sin, backend_.Allocate(4 * num_tokens * config_.head_dim,
-                                                            "rotary embedding table"));
-  return tokens;
 }
 
 Status PromptCalibration::AllocateMemory() {
   const int64_t num_tokens = std::ssize(ids_);
-  FASTKV_ASSIGN_OR_RETURN(tokens_, AllocateTokens(num_tokens));
-  FASTKV_ASSIGN_OR_RETURN(behind_, AllocateTokens(num_propagated_ + num_positions_ - 1));
+  FASTKV_ASSIGN_OR_RETURN(tokens_,
+                          TokenStream::Allocate(backend_, model_, num_tokens, /*cut_tokens=*/0));
+  FASTKV_ASSIGN_OR_RETURN(behind_,
+                          TokenStream::Allocate(backend_, model_, num_behind(), /*cut_tokens=*/0));
+  // All plans observe alike, each at its own layer.
+  FASTKV_ASSIGN_OR_RETURN(recorder_, ObservationRecorder::Allocate(backend_, model_, plans_[0]));
   FASTKV_ASSIGN_OR_RETURN(workspace_, DecoderWorkspace::Allocate(
                                           backend_, config_, std::min(block_tokens_, num_tokens)));
   const int64_t kv_bytes =
       config_.num_kv_heads * num_tokens * config_.head_dim * DTypeBytes(backend_.types().kv);
   FASTKV_ASSIGN_OR_RETURN(keys_, backend_.Allocate(kv_bytes, "one layer's keys"));
   FASTKV_ASSIGN_OR_RETURN(values_, backend_.Allocate(kv_bytes, "one layer's values"));
-  FASTKV_ASSIGN_OR_RETURN(scores_,
-                          ObservationScratch::Allocate(backend_, shape_, num_prompt_tokens_));
-  FASTKV_ASSIGN_OR_RETURN(
-      window_queries_, backend_.Allocate(options_.window * config_.num_q_heads * config_.head_dim *
-                                             DTypeBytes(backend_.types().activation),
-                                         "queries of the observation window"));
-  FASTKV_ASSIGN_OR_RETURN(indices_, backend_.Allocate(4 * behind_.num_tokens, "token indices"));
+  FASTKV_ASSIGN_OR_RETURN(indices_, backend_.Allocate(4 * num_behind(), "token indices"));
   FASTKV_ASSIGN_OR_RETURN(logits_,
                           backend_.Allocate(4 * num_positions_ * config_.vocab_size, "logits"));
   final_norm_.resize(static_cast<size_t>(config_.hidden_size));
@@ -188,109 +173,76 @@ Status PromptCalibration::AllocateMemory() {
                              4 * config_.hidden_size);
 }
 
-Status PromptCalibration::Embed() {
-  const int64_t num_tokens = std::ssize(ids_);
-  std::vector<int32_t> positions(ids_.size());
-  std::iota(positions.begin(), positions.end(), 0);
-  FASTKV_RETURN_IF_ERROR(
-      backend_.CopyToDevice(tokens_.positions.data(), positions.data(), 4 * num_tokens));
-  FASTKV_ASSIGN_OR_RETURN(const Buffer device_ids, backend_.Allocate(4 * num_tokens, "token ids"));
-  FASTKV_RETURN_IF_ERROR(backend_.CopyToDevice(device_ids.data(), ids_.data(), 4 * num_tokens));
-  backend_.EmbedTokens(
-      {.table = &model_.embedding(),
-       .ids = static_cast<const int32_t*>(device_ids.data()),
-       .out = tokens_.hidden.View(DType::kF32, {num_tokens, config_.hidden_size})});
-  backend_.RopeTable(
-      {.positions = static_cast<const int32_t*>(tokens_.positions.data()),
-       .inverse_frequencies = model_.InverseFrequencies(),
-       .attention_factor = model_.rope_attention_factor(),
-       .cos_sin = tokens_.cos_sin.View(DType::kF32, {num_tokens, config_.head_dim})});
-  return backend_.Synchronize();
-}
-
 TensorView PromptCalibration::LayerKv(const Buffer& buffer, int64_t num_tokens) const {
   return buffer.View(backend_.types().kv, {config_.num_kv_heads, num_tokens, config_.head_dim});
-}
-
-TensorView PromptCalibration::WindowQueries() const {
-  return window_queries_.View(backend_.types().activation,
-                              {options_.window, config_.num_q_heads, config_.head_dim});
 }
 
 int64_t PromptCalibration::FirstOutput(int64_t layer, int64_t num_tokens) const {
   return layer == config_.num_layers - 1 ? num_tokens - num_positions_ : 0;
 }
 
-Status PromptCalibration::RunLayer(int64_t layer, const PassTokens& tokens,
-                                   bool keeps_window_queries) {
-  const int64_t first_output = FirstOutput(layer, tokens.num_tokens);
-  for (int64_t begin = 0; begin < tokens.num_tokens;) {
+Status PromptCalibration::RunLayer(int64_t layer, const TokenStream& tokens, bool is_observed) {
+  const int64_t num_tokens = tokens.num_tokens();
+  const int64_t first_output = FirstOutput(layer, num_tokens);
+  if (is_observed) recorder_->BeginLayer(plans_[layer - candidates_.first].layers[layer], layer);
+  for (int64_t begin = 0; begin < num_tokens;) {
     if (options_.cancel != nullptr && options_.cancel->cancelled()) {
       return CancelledError("cancelled during calibration");
     }
-    int64_t end = std::min(tokens.num_tokens, begin + block_tokens_);
+    int64_t end = std::min(num_tokens, begin + block_tokens_);
     if (begin < first_output) end = std::min(end, first_output);
-    FASTKV_RETURN_IF_ERROR(RunBlock(layer, tokens, begin, end, keeps_window_queries));
+    FASTKV_RETURN_IF_ERROR(RunBlock(layer, tokens, begin, end, is_observed));
     FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
-    on_flops_(LayerFlopsOf(layer, tokens.num_tokens, begin, end));
+    on_flops_(LayerFlopsOf(layer, num_tokens, begin, end));
     begin = end;
   }
   return OkStatus();
 }
 
-Status PromptCalibration::RunBlock(int64_t layer, const PassTokens& tokens, int64_t begin,
-                                   int64_t end, bool keeps_window_queries) {
-  const TensorView keys = LayerKv(keys_, tokens.num_tokens);
-  const TensorView values = LayerKv(values_, tokens.num_tokens);
-  const LayerBlock block{
-      .layer = layer,
-      .hidden = tokens.hidden.View(DType::kF32, {tokens.num_tokens, config_.hidden_size})
-                    .Rows(begin, end),
-      .cos_sin =
-          tokens.cos_sin.View(DType::kF32, {tokens.num_tokens, config_.head_dim}).Rows(begin, end),
-      .keys = keys.Slice(1, begin, end),
-      .values = values.Slice(1, begin, end)};
-  if (begin < FirstOutput(layer, tokens.num_tokens)) {
+Status PromptCalibration::RunBlock(int64_t layer, const TokenStream& tokens, int64_t begin,
+                                   int64_t end, bool is_observed) {
+  const TensorView keys = LayerKv(keys_, tokens.num_tokens());
+  const TensorView values = LayerKv(values_, tokens.num_tokens());
+  const LayerBlock block{.layer = layer,
+                         .hidden = tokens.Hidden().Rows(begin, end),
+                         .cos_sin = tokens.CosSin().Rows(begin, end),
+                         .keys = keys.Slice(1, begin, end),
+                         .values = values.Slice(1, begin, end)};
+  if (begin < FirstOutput(layer, tokens.num_tokens())) {
     StoreLastLayerKeysValues(backend_, model_, workspace_, block);
     return OkStatus();
   }
   const auto attend = [&](ConstTensorView queries, TensorView out) {
-    if (keeps_window_queries) KeepWindowQueries(queries, begin, end);
+    // The window ends with the prompt; what stands behind it is not observed.
+    const int64_t prompt_end = std::min(end, num_prompt_tokens_);
+    if (is_observed && begin < prompt_end) {
+      recorder_->RecordQueries(queries.Rows(0, prompt_end - begin), begin);
+    }
     backend_.PrefillAttention({.q = queries,
                                .keys = keys.Slice(1, 0, end),
                                .values = values.Slice(1, 0, end),
                                .q_start = begin,
                                .scale = model_.attention_scale(),
                                .window = config_.sliding_window[layer],
-                               .positions = static_cast<const int32_t*>(tokens.positions.data()),
+                               .positions = tokens.positions(),
                                .out = out});
   };
   return RunDecoderLayer(backend_, model_, workspace_, block, attend, options_.cancel);
 }
 
-void PromptCalibration::KeepWindowQueries(ConstTensorView queries, int64_t begin, int64_t end) {
-  const int64_t window_begin = num_prompt_tokens_ - options_.window;
-  const int64_t first = std::max(begin, window_begin);
-  const int64_t last = std::min(end, num_prompt_tokens_);
-  if (first >= last) return;
-  const TensorView kept = WindowQueries().Rows(first - window_begin, last - window_begin);
-  backend_.Copy(kept.data(), queries.Rows(first - begin, last - begin).data(),
-                kept.num_elements() * DTypeBytes(kept.dtype()));
-}
-
 Status PromptCalibration::SelectBehind(int64_t layer) {
-  LayerObservation observation(backend_, shape_, scores_, num_prompt_tokens_ - options_.window);
-  backend_.WindowScores({.q = WindowQueries(),
-                         .keys = LayerKv(keys_, std::ssize(ids_)).Slice(1, 0, num_prompt_tokens_),
-                         .scale = model_.attention_scale(),
-                         .window = config_.sliding_window[layer],
-                         .positions = static_cast<const int32_t*>(tokens_.positions.data()),
-                         .out = observation.WindowScores()});
   const auto index = static_cast<size_t>(layer - candidates_.first);
-  const TensorView indices = indices_.View(DType::kI32, {behind_.num_tokens});
+  LayerInputs inputs = recorder_->Inputs();
+  inputs.prompt_tokens = num_prompt_tokens_;
+  inputs.keys = LayerKv(keys_, std::ssize(ids_)).Slice(1, 0, num_prompt_tokens_);
+  inputs.values = LayerKv(values_, std::ssize(ids_)).Slice(1, 0, num_prompt_tokens_);
+  inputs.positions = tokens_->positions();
+  LayerObservation observation(backend_, recorder_->scratch(), inputs);
+  const TensorView indices = indices_.View(DType::kI32, {num_behind()});
   Selection selection;
   selection.token_indices = indices.Rows(0, num_propagated_);
-  FASTKV_RETURN_IF_ERROR(methods_[index]->Select(plans_[index], layer, observation, selection));
+  FASTKV_RETURN_IF_ERROR(
+      methods_[index]->NewSelector()->Select(plans_[index], layer, observation, selection));
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   selected_.emplace_back(static_cast<size_t>(num_propagated_));
   FASTKV_RETURN_IF_ERROR(
@@ -298,29 +250,22 @@ Status PromptCalibration::SelectBehind(int64_t layer) {
   std::vector<int32_t> continuation(static_cast<size_t>(num_positions_ - 1));
   std::iota(continuation.begin(), continuation.end(), static_cast<int32_t>(num_prompt_tokens_));
   if (continuation.empty()) return OkStatus();
-  return backend_.CopyToDevice(indices.Rows(num_propagated_, behind_.num_tokens).data(),
+  return backend_.CopyToDevice(indices.Rows(num_propagated_, num_behind()).data(),
                                continuation.data(), 4 * std::ssize(continuation));
 }
 
 Result<PromptCalibration::Output> PromptCalibration::RunBehind(int64_t cut) {
-  const auto gather = [&](const Buffer& from, const Buffer& to, DType dtype, int64_t columns) {
-    backend_.GatherRows({.x = from.View(dtype, {tokens_.num_tokens, columns}),
-                         .indices = static_cast<const int32_t*>(indices_.data()),
-                         .out = to.View(dtype, {behind_.num_tokens, columns})});
-  };
-  gather(tokens_.hidden, behind_.hidden, DType::kF32, config_.hidden_size);
-  gather(tokens_.positions, behind_.positions, DType::kI32, 1);
-  gather(tokens_.cos_sin, behind_.cos_sin, DType::kF32, config_.head_dim);
+  FASTKV_RETURN_IF_ERROR(
+      behind_->CopyFrom(*tokens_, static_cast<const int32_t*>(indices_.data()), num_behind()));
   for (int64_t layer = cut + 1; layer < config_.num_layers; ++layer) {
-    FASTKV_RETURN_IF_ERROR(RunLayer(layer, behind_, /*keeps_window_queries=*/false));
+    FASTKV_RETURN_IF_ERROR(RunLayer(layer, *behind_, /*is_observed=*/false));
   }
-  return ReadOutput(behind_);
+  return ReadOutput(*behind_);
 }
 
-Result<PromptCalibration::Output> PromptCalibration::ReadOutput(const PassTokens& tokens) {
+Result<PromptCalibration::Output> PromptCalibration::ReadOutput(const TokenStream& tokens) {
   const TensorView hidden =
-      tokens.hidden.View(DType::kF32, {tokens.num_tokens, config_.hidden_size})
-          .Rows(tokens.num_tokens - num_positions_, tokens.num_tokens);
+      tokens.Hidden().Rows(tokens.num_tokens() - num_positions_, tokens.num_tokens());
   RunHead(backend_, model_, workspace_, hidden,
           logits_.View(DType::kF32, {num_positions_, config_.vocab_size}));
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "engine/layer_choice.h"
+#include "engine/observation_recorder.h"
+#include "engine/token_stream.h"
 #include "method/method.h"
 #include "model/decoder_layer.h"
 
@@ -38,14 +41,6 @@ class PromptCalibration {
   Result<std::vector<CutEffect>> Run(std::function<void(double flops)> on_flops);
 
  private:
-  // Tokens on their way through the layers, in order.
-  struct PassTokens {
-    int64_t num_tokens = 0;
-    Buffer hidden;     // [num_tokens, hidden_size], f32
-    Buffer positions;  // [num_tokens], i32
-    Buffer cos_sin;    // [num_tokens, head_dim], f32
-  };
-
   // What a run gives at the positions that are compared.
   struct Output {
     std::vector<float> logits;  // [positions, vocab_size]
@@ -56,38 +51,35 @@ class PromptCalibration {
                     const CalibrationOptions& options, const CandidateLayers& candidates);
 
   Status MakePlans();
-  Result<PassTokens> AllocateTokens(int64_t num_tokens) const;
   Status AllocateMemory();
-  Status Embed();
   bool Selects(int64_t layer) const;
-  // One layer over all of `tokens`, block by block. In the last layer only the compared positions
-  // need an output.
-  Status RunLayer(int64_t layer, const PassTokens& tokens, bool keeps_window_queries);
-  Status RunBlock(int64_t layer, const PassTokens& tokens, int64_t begin, int64_t end,
-                  bool keeps_window_queries);
-  void KeepWindowQueries(ConstTensorView queries, int64_t begin, int64_t end);
+  // One layer over all of `tokens`, block by block; `is_observed`: its window's queries are kept.
+  // In the last layer only the compared positions need an output.
+  Status RunLayer(int64_t layer, const TokenStream& tokens, bool is_observed);
+  Status RunBlock(int64_t layer, const TokenStream& tokens, int64_t begin, int64_t end,
+                  bool is_observed);
   // Fills indices_ with the prompt's tokens that would go on behind `layer`, and the continuation.
   Status SelectBehind(int64_t layer);
   // The layers behind `cut` over the tokens of indices_. The keys and values of the full run's
   // layer are overwritten: they have served.
   Result<Output> RunBehind(int64_t cut);
-  Result<Output> ReadOutput(const PassTokens& tokens);
+  Result<Output> ReadOutput(const TokenStream& tokens);
   std::vector<CutEffect> CompareWith(const Output& full) const;
 
+  // Tokens of the run behind a candidate.
+  int64_t num_behind() const { return num_propagated_ + num_positions_ - 1; }
   double LayerFlopsOf(int64_t layer, int64_t num_tokens, int64_t begin, int64_t end) const;
   double HeadFlops() const;
   // Operations of a prefill by `plan` as a share of a full one's.
   double PrefillShare(const PrefillPlan& plan) const;
   int64_t FirstOutput(int64_t layer, int64_t num_tokens) const;
   TensorView LayerKv(const Buffer& buffer, int64_t num_tokens) const;
-  TensorView WindowQueries() const;
 
   Backend& backend_;
   const DecoderModel& model_;
   const ModelConfig& config_;
   const CalibrationOptions& options_;
   CandidateLayers candidates_;
-  ModelShape shape_;
   int64_t num_prompt_tokens_;
   int64_t num_positions_;
   std::vector<int32_t> ids_;  // prompt and continuation
@@ -97,15 +89,14 @@ class PromptCalibration {
   std::vector<PrefillPlan> plans_;                // as methods_
   int64_t num_propagated_ = 0;
 
-  PassTokens tokens_;  // the full run
-  PassTokens behind_;  // the run behind one candidate
+  std::optional<TokenStream> tokens_;  // the full run
+  std::optional<TokenStream> behind_;  // the run behind one candidate
+  std::optional<ObservationRecorder> recorder_;
   DecoderWorkspace workspace_;
-  Buffer keys_;    // one layer's: [num_kv_heads, tokens, head_dim], kv
-  Buffer values_;  // as keys_
-  ObservationScratch scores_;
-  Buffer window_queries_;  // [window, num_q_heads, head_dim], act
-  Buffer indices_;         // [behind_.num_tokens], i32
-  Buffer logits_;          // [num_positions, vocab_size], f32
+  Buffer keys_;     // one layer's: [num_kv_heads, tokens, head_dim], kv
+  Buffer values_;   // as keys_
+  Buffer indices_;  // [num_behind()], i32
+  Buffer logits_;   // [num_positions, vocab_size], f32
   std::vector<float> final_norm_;
   std::function<void(double)> on_flops_;
 

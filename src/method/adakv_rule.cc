@@ -15,7 +15,7 @@ class AdaKvRule final : public RetentionRule {
   explicit AdaKvRule(const MethodConfig& config)
       : window_(WindowOf(config)),
         kernel_(config.kernel),
-        pooling_(config.pooling),
+        pooling_(PoolingOf(config)),
         alpha_(config.adakv_alpha) {}
 
   int64_t TailTokens() const override { return window_; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/ops.h"
+#include "method/propagation_config.h"
 
 namespace fastkv {
 
@@ -43,12 +44,14 @@ struct MethodConfig {
   std::optional<int64_t>
       tsp_layer;  // zero-based; not set: the model's profile, else num_layers / 2 - 1
 
+  PropagationConfig propagation;  // which tokens go on, where propagation is on
+
   std::string retention = "snapkv";  // `fastkv` alone: the retention rule beside TSP
   bool propagate = false;  // a retention rule's own name alone: TSP beside it, as in `fastkv`
 
-  std::optional<int64_t> window;  // observation window, in tokens; not set: WindowOf
-  int64_t kernel = 7;             // pooling width, odd
-  PoolingKind pooling = PoolingKind::kMax;
+  std::optional<int64_t> window;       // observation window, in tokens; not set: WindowOf
+  int64_t kernel = 7;                  // pooling width, odd
+  std::optional<PoolingKind> pooling;  // not set: PoolingOf
 
   int64_t sinks = 4;                    // streamingllm, expected-attention: first tokens kept
   std::optional<int64_t> filter_layer;  // gemfilter; not set: as the TSP layer

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "method/adaptive_rules.h"
 #include "method/composite_method.h"
 #include "method/gemfilter_method.h"
 #include "method/method.h"
@@ -96,10 +97,14 @@ std::unique_ptr<Method> CreateFull(const MethodConfig& config, const ModelShape&
   return std::make_unique<CompositeMethod>(config, shape, nullptr, nullptr);
 }
 
-// TSP, where the model has a layer for it, beside a retention rule.
+// Whether a propagation rule stands beside the retention rule.
+bool Propagates(const MethodConfig& config) { return config.name == "fastkv" || config.propagate; }
+
+// Propagation, where the model has a layer for it, beside a retention rule.
 std::unique_ptr<Method> CreateWithTsp(const MethodConfig& config, const ModelShape& shape,
                                       RetentionFactory retention) {
-  auto tsp = shape.num_layers < 2 ? nullptr : CreateTspRule(config, TspLayerOf(config, shape));
+  auto tsp = shape.num_layers < 2 ? nullptr
+                                  : CreatePropagationRule(config, shape, TspLayerOf(config, shape));
   return std::make_unique<CompositeMethod>(
       config, shape, std::move(tsp), retention == nullptr ? nullptr : retention(config, shape));
 }
@@ -159,7 +164,15 @@ std::string Joined(const std::vector<std::string>& names) {
 }  // namespace
 
 int64_t WindowOf(const MethodConfig& config) {
-  return config.window.value_or(config.name == "adakv" && !config.propagate ? 32 : 8);
+  const bool is_wide =
+      Propagates(config) ? config.propagation.rule == "asl" : config.name == "adakv";
+  return config.window.value_or(is_wide ? 32 : 8);
+}
+
+PoolingKind PoolingOf(const MethodConfig& config) {
+  const std::string& rule = config.propagation.rule;
+  const bool averages = Propagates(config) && (rule == "asl" || rule == "claa");
+  return config.pooling.value_or(averages ? PoolingKind::kAverage : PoolingKind::kMax);
 }
 
 Result<std::unique_ptr<Method>> CreateMethod(const MethodConfig& config, const ModelShape& shape) {
@@ -169,6 +182,9 @@ Result<std::unique_ptr<Method>> CreateMethod(const MethodConfig& config, const M
     if (FindRetention(config.retention) == nullptr) {
       return InvalidArgumentError("unknown retention rule '" + config.retention +
                                   "'; known rules: " + Joined(RetentionNames()));
+    }
+    if (Propagates(config) && shape.num_layers >= 2) {
+      FASTKV_RETURN_IF_ERROR(CheckPropagation(config, shape, TspLayerOf(config, shape)));
     }
     if (entry.create != nullptr) return entry.create(config, shape);
     if (config.propagate) return CreateWithTsp(config, shape, entry.retention);

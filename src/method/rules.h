@@ -13,8 +13,12 @@
 
 namespace fastkv {
 
-// The observation window, in tokens: config.window, else 8, and 32 for AdaKV without propagation.
+// The observation window, in tokens: config.window, else 8; 32 for AdaKV without propagation and
+// for the propagation rule asl.
 int64_t WindowOf(const MethodConfig& config);
+
+// config.pooling, else maximum; average for the propagation rules asl and claa.
+PoolingKind PoolingOf(const MethodConfig& config);
 
 std::unique_ptr<RetentionRule> CreateSnapKvRule(const MethodConfig&, const ModelShape&);
 std::unique_ptr<RetentionRule> CreateStreamingLlmRule(const MethodConfig&, const ModelShape&);

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <vector>
 
-#include "method/propagation/toy_layer_for_test.h"
+#include "method/propagation/exact_toy_layer_for_test.h"
 
 namespace fastkv {
 namespace {
 
-std::vector<double> ToyMass() { return SumOfRows(ToyLayer().WindowScores(3)); }
+std::vector<double> ToyMass() { return SumOfRows(ExactToyLayer().WindowScores(3)); }
 
 TEST(AttentionMassTest, CountsOfTheToyLayer) {
   EXPECT_EQ(TokensHoldingMass(ToyMass(), 0.8), 10);

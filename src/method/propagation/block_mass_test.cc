@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "method/propagation/toy_layer_for_test.h"
+#include "method/propagation/exact_toy_layer_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -17,7 +17,7 @@ using ::testing::SizeIs;
 
 constexpr BlockMassOptions kToyOptions = {.block_tokens = 4, .sinks = 4, .window = 4, .mass = 0.5};
 
-std::vector<double> ToyScores() { return SumOfRows(ToyLayer().ColumnSums(4)); }
+std::vector<double> ToyScores() { return SumOfRows(ExactToyLayer().ColumnSums(4)); }
 
 TEST(BlockMassTest, SharesOfTheToyLayer) {
   const std::vector<double> shares = BlockShares(ToyScores(), 4);

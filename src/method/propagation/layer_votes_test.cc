@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "method/propagation/exact_toy_layer_for_test.h"
 #include "method/propagation/ranking.h"
-#include "method/propagation/toy_layer_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -18,8 +18,8 @@ constexpr int kKernel = 3;
 std::vector<double> VotesOfStack(int last_layer, int num_layers, const LayerVotesOptions& options) {
   LayerVotes votes;
   for (int layer = last_layer - num_layers + 1; layer <= last_layer; ++layer) {
-    votes.Add(LayerVote(ToyLayer::OfStack(layer).GroupScores(kWindow, kKernel), ToyLayer::kKvHeads,
-                        options));
+    votes.Add(LayerVote(ExactToyLayer::OfStack(layer).GroupScores(kWindow, kKernel),
+                        ExactToyLayer::kKvHeads, options));
   }
   return {votes.scores().begin(), votes.scores().end()};
 }
@@ -48,7 +48,7 @@ TEST(LayerVotesTest, PlainScoresOfTheToyStack) {
 TEST(LayerVotesTest, OneLayerWithHeadsAddedIsFastKvs) {
   for (int layer = 0; layer < 6; ++layer) {
     EXPECT_EQ(VotesOfStack(layer, 1, {.standard_scores = false, .add_heads = true}),
-              ToyLayer::OfStack(layer).TokenScores(kWindow, kKernel));
+              ExactToyLayer::OfStack(layer).TokenScores(kWindow, kKernel));
   }
 }
 

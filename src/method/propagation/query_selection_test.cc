@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "method/propagation/toy_layer_for_test.h"
+#include "method/propagation/exact_toy_layer_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -12,11 +12,11 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 std::vector<double> ToyQueryScores() {
-  const ToyLayer layer;
-  std::vector<double> scores(ToyLayer::kTokens);
-  for (int j = 0; j < ToyLayer::kTokens; ++j) {
-    for (int head = 0; head < ToyLayer::kQueryHeads; ++head) {
-      scores[j] += layer.Logit(head, ToyLayer::kTokens - 1, j) / ToyLayer::kQueryHeads;
+  const ExactToyLayer layer;
+  std::vector<double> scores(ExactToyLayer::kTokens);
+  for (int j = 0; j < ExactToyLayer::kTokens; ++j) {
+    for (int head = 0; head < ExactToyLayer::kQueryHeads; ++head) {
+      scores[j] += layer.Logit(head, ExactToyLayer::kTokens - 1, j) / ExactToyLayer::kQueryHeads;
     }
   }
   return scores;

@@ -5,8 +5,8 @@
 
 #include <optional>
 
+#include "method/propagation/exact_toy_layer_for_test.h"
 #include "method/propagation/ranking.h"
-#include "method/propagation/toy_layer_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -19,7 +19,7 @@ constexpr int kCount = 12 - kWindow;
 constexpr int kLayers = 9;
 
 std::vector<int32_t> RanksAt(int layer) {
-  return DescendingRanks(ToyLayer::OfStack(layer).TokenScores(kWindow, kKernel));
+  return DescendingRanks(ExactToyLayer::OfStack(layer).TokenScores(kWindow, kKernel));
 }
 
 // The layer behind which the toy stack is cut, or nothing.
@@ -27,7 +27,8 @@ std::optional<int> CutLayer(const RankAgreementOptions& options) {
   RankAgreement agreement(options);
   for (int layer = 0; layer < kLayers; ++layer) {
     if (!agreement.Reads(layer)) continue;
-    if (agreement.Observe(layer, ToyLayer::OfStack(layer).TokenScores(kWindow, kKernel), kCount)) {
+    if (agreement.Observe(layer, ExactToyLayer::OfStack(layer).TokenScores(kWindow, kKernel),
+                          kCount)) {
       return layer;
     }
   }
@@ -35,7 +36,7 @@ std::optional<int> CutLayer(const RankAgreementOptions& options) {
 }
 
 TEST(RankAgreementTest, ScoresAndRanksOfTheToyStack) {
-  const std::vector<double> scores = ToyLayer::OfStack(3).TokenScores(kWindow, kKernel);
+  const std::vector<double> scores = ExactToyLayer::OfStack(3).TokenScores(kWindow, kKernel);
   const double expected[] = {0.625263, 0.785670, 0.505821, 0.244769, 0.089769};
   for (int j = 0; j < 5; ++j) EXPECT_NEAR(scores[j], expected[j], 5e-7);
   EXPECT_THAT(RanksAt(1), ElementsAre(7, 5, 8, 11, 16, 21, 19, 15, 10, 4, 2, 1, 3, 6, 9, 12, 17, 20,
@@ -50,8 +51,8 @@ TEST(RankAgreementTest, VarianceFallsThroughTheToyStack) {
   RankAgreement agreement({.first_layer = 3, .threshold = 0, .num_layers = 3});
   for (int layer = 1; layer < kLayers; ++layer) {
     ASSERT_TRUE(agreement.Reads(layer));
-    EXPECT_FALSE(
-        agreement.Observe(layer, ToyLayer::OfStack(layer).TokenScores(kWindow, kKernel), kCount));
+    EXPECT_FALSE(agreement.Observe(
+        layer, ExactToyLayer::OfStack(layer).TokenScores(kWindow, kKernel), kCount));
     if (layer < 3) continue;
     EXPECT_NEAR(agreement.variance(), variances[layer - 3], 5e-7) << layer;
     EXPECT_NEAR(agreement.ratio(), ratios[layer - 3], 5e-7) << layer;
@@ -63,7 +64,7 @@ TEST(RankAgreementTest, VarianceFallsThroughTheToyStack) {
       EXPECT_THAT(RankUnion(ranks, kCount), ElementsAre(0, 1, 2, 8, 9, 10, 11, 12, 13));
     }
     EXPECT_THAT(
-        SelectLargest(ToyLayer::OfStack(layer).TokenScores(kWindow, kKernel), kCount, kWindow),
+        SelectLargest(ExactToyLayer::OfStack(layer).TokenScores(kWindow, kKernel), kCount, kWindow),
         ElementsAre(0, 1, 2, 8, 9, 10, 11, 12, 13, 21, 22, 23));
   }
 }

@@ -1,7 +1,7 @@
 // The toy layer of docs/methods.md, "A worked example", in double precision: 4 query heads, 2 KV
 // heads, 24 tokens of size 4. A phase shifts its angles, so that a stack of layers can be made.
-#ifndef FASTKV_METHOD_PROPAGATION_TOY_LAYER_FOR_TEST_H_
-#define FASTKV_METHOD_PROPAGATION_TOY_LAYER_FOR_TEST_H_
+#ifndef FASTKV_METHOD_PROPAGATION_EXACT_TOY_LAYER_FOR_TEST_H_
+#define FASTKV_METHOD_PROPAGATION_EXACT_TOY_LAYER_FOR_TEST_H_
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace fastkv {
 
-class ToyLayer {
+class ExactToyLayer {
  public:
   static constexpr int kTokens = 24;
   static constexpr int kQueryHeads = 4;
@@ -19,9 +19,9 @@ class ToyLayer {
   using Rows = std::vector<std::vector<double>>;
 
   // The layer of index `l` in the stack, whose phases shrink and alternate.
-  static ToyLayer OfStack(int l) { return ToyLayer(2 * std::pow(-0.6, l)); }
+  static ExactToyLayer OfStack(int l) { return ExactToyLayer(2 * std::pow(-0.6, l)); }
 
-  explicit ToyLayer(double phase = 0) : phase_(phase) {}
+  explicit ExactToyLayer(double phase = 0) : phase_(phase) {}
 
   // scale * q[h, i] . k[h / 2, j].
   double Logit(int head, int row, int column) const {
@@ -85,7 +85,7 @@ class ToyLayer {
 };
 
 // Rows added up.
-inline std::vector<double> SumOfRows(const ToyLayer::Rows& rows) {
+inline std::vector<double> SumOfRows(const ExactToyLayer::Rows& rows) {
   std::vector<double> sum(rows[0].size());
   for (const std::vector<double>& row : rows) {
     for (size_t j = 0; j < row.size(); ++j) sum[j] += row[j];
@@ -95,4 +95,4 @@ inline std::vector<double> SumOfRows(const ToyLayer::Rows& rows) {
 
 }  // namespace fastkv
 
-#endif  // FASTKV_METHOD_PROPAGATION_TOY_LAYER_FOR_TEST_H_
+#endif  // FASTKV_METHOD_PROPAGATION_EXACT_TOY_LAYER_FOR_TEST_H_
