@@ -75,6 +75,12 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   command
+      .add_option("--weights", flags.weights,
+                  "Weights of the matrix products: auto (as in the files), or int8 (rounded while "
+                  "loading; CPU only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "int8"}));
+  command
       .add_option("--rope-dtype", flags.rope_dtype,
                   "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
                   "to bfloat16 as a whole")
@@ -163,6 +169,7 @@ Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) 
   options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
+  options.weight_type = flags.weights == "int8" ? WeightType::kInt8 : WeightType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
   ProgressBar bar("loading", quiet);
   return Engine::Load(files, options, [&](int64_t done, int64_t total) {

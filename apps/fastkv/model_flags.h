@@ -19,6 +19,7 @@ struct ModelFlags {
   std::string device = "auto";
   int num_threads = 0;
   std::string dtype = "auto";
+  std::string weights = "auto";
   std::string rope_dtype = "f32";
 };
 

@@ -35,10 +35,19 @@ class PackedWeight {
   int64_t in_features_;
 };
 
+// What the matrices of a model are multiplied as.
+enum class WeightType {
+  kAuto,  // what the back end multiplies fastest without rounding: docs/numerics.md, "Types"
+  // Integers of 8 bits with one float32 scale a row (output): scale = max|w| / 127, integers
+  // w * (127 / max|w|) to nearest, ties to even, all in float32. Rows below 2^-120 become 0.
+  kInt8,
+};
+
 // The element types a back end was created with.
 struct ComputeTypes {
   DType activation = DType::kF32;  // inputs of matrix products, queries, attention outputs
   DType kv = DType::kF32;          // stored keys and values
+  WeightType weights = WeightType::kAuto;
 };
 
 // What a back end is and where it runs, for reports.
@@ -46,8 +55,8 @@ struct BackendInfo {
   std::string name;         // "cpu", "cuda:0", "reference"
   std::string description;  // "AVX-512-BF16, 2 threads", "NVIDIA H100 80GB HBM3"
   int num_threads = 1;
-  // Prefill hands over blocks of about this much work, at most this many tokens: large enough for full
-  // speed, small enough to cancel soon and to keep activations small.
+  // Prefill hands over blocks of about this much work, at most this many tokens: large enough for
+  // full speed, small enough to cancel soon and to keep activations small.
   double block_flops = 6e10;
   int64_t max_block_tokens = 1024;
 };
@@ -81,8 +90,13 @@ class Backend {
   // Packs host matrices of equal in_features, one below the other, into one weight. Each part is
   // [out_features, in_features] in f32, f16 or bf16 and may be memory-mapped; it must stay alive
   // and unchanged as long as the packed weight. Errors: kMemory, kDevice, kUnsupported.
+  // EmbedTokens gives the rows as they are here, whatever the weight type.
   virtual Result<std::unique_ptr<PackedWeight>> PackWeight(
       std::span<const ConstTensorView> parts) = 0;
+  // The same for one matrix that only EmbedTokens will read: takes no other memory for products.
+  virtual Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) {
+    return PackWeight({&table, 1});
+  }
 
   virtual void EmbedTokens(const EmbedTokensParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;
@@ -115,7 +129,8 @@ enum class ComputeType { kAuto, kF32, kBF16 };
 struct CpuOptions {
   int num_threads = 0;  // 0: DefaultNumThreads()
   ComputeType compute_type =
-      ComputeType::kAuto;          // auto: bf16 where the CPU multiplies it natively, else f32
+      ComputeType::kAuto;  // auto: bf16 where the CPU multiplies it natively, else f32
+  WeightType weight_type = WeightType::kAuto;  // auto: as in the checkpoint, where they are mapped
   Allocator* allocator = nullptr;  // nullptr: SystemAllocator(); must outlive the back end
 };
 

@@ -27,6 +27,7 @@ struct EngineOptions {
   std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
+  WeightType weight_type = WeightType::kAuto;
   bool bf16_rope = false;  // RopeConfig::round_to_bf16
   Allocator* allocator =
       nullptr;                   // host memory; nullptr: SystemAllocator(); must outlive the engine
