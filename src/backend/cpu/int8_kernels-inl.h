@@ -126,27 +126,24 @@ void PrepareInt8Input(const void* x, DType type, int64_t depth, float* out) {
 }
 
 struct Int8Elements {
-  // As MatVecTile. Within a block every lane adds at most 256 / (2 kLanes) pairs of products below
-  // 2^23, which 32 bits hold.
+  static constexpr int64_t kDepthBlock = kDepthBlockBytes;
+  static_assert(kDepthBlock % kInputBlock == 0);
+
+  // As StoredElements::Multiply. Within a block of inputs every lane adds at most
+  // kInputBlock / (2 kLanes) pairs of products below 2^23, which 32 bits hold.
   template <int kRows, int kOutputs>
-  static FASTKV_INLINE void Tile(const MatVecArgs& args, int64_t first_row, int64_t first_output,
-                                 int64_t step) {
-    const int64_t padded = PaddedTo(kInt8RowBytes, args.depth);
+  static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
     const int64_t scale_offset = InputScaleOffset(args.depth);
     const int8_t* w[kOutputs];
 #pragma GCC unroll 4
     for (int o = 0; o < kOutputs; ++o) {
-      w[o] = static_cast<const int8_t*>(args.w) + (first_output + o * step) * args.w_row_bytes;
+      w[o] = static_cast<const int8_t*>(args.w) + (tile.output + o * tile.step) * args.w_row_bytes;
     }
-    const float* x = args.x + first_row * args.x_stride;
+    const float* x = args.x + tile.row * args.x_stride;
     Simd::F sums[kRows][kOutputs];
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int o = 0; o < kOutputs; ++o) sums[r][o] = Simd::Zero();
-    }
-    for (int64_t begin = 0; begin < padded; begin += kInputBlock) {
-      const int64_t end = Min(begin + kInputBlock, padded);
+    LoadSums<kRows, kOutputs>(tile, sums);
+    for (int64_t begin = tile.begin; begin < tile.end; begin += kInputBlock) {
+      const int64_t end = Min(begin + kInputBlock, PaddedTo(kInt8RowBytes, tile.end));
       Simd::I dots[kRows][kOutputs];
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
@@ -154,13 +151,17 @@ struct Int8Elements {
         for (int o = 0; o < kOutputs; ++o) dots[r][o] = Simd::AsWords(Simd::Zero());
       }
       for (int64_t k = begin; k < end; k += 2 * kLanes) {
+        Simd::I inputs[kRows];
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          inputs[r] = Simd::LoadWords(InputIntegers(x + r * args.x_stride) + k);
+        }
 #pragma GCC unroll 4
         for (int o = 0; o < kOutputs; ++o) {
           const Simd::I weights = Simd::LoadInt8Pairs(w[o] + k);
 #pragma GCC unroll 4
           for (int r = 0; r < kRows; ++r) {
-            const Simd::I inputs = Simd::LoadWords(InputIntegers(x + r * args.x_stride) + k);
-            dots[r][o] = Simd::AddPairProducts(dots[r][o], weights, inputs);
+            dots[r][o] = Simd::AddPairProducts(dots[r][o], weights, inputs[r]);
           }
         }
       }
@@ -173,9 +174,10 @@ struct Int8Elements {
         }
       }
     }
+    if (tile.end < args.depth) return StorePartialSums<kRows, kOutputs>(tile, sums);
     for (int r = 0; r < kRows; ++r) {
       for (int o = 0; o < kOutputs; ++o) {
-        args.out[(first_row + r) * args.out_stride + first_output + o * step] =
+        args.out[(tile.row + r) * args.out_stride + tile.output + o * tile.step] =
             Simd::ReduceAdd(sums[r][o]);
       }
     }

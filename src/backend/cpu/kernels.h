@@ -52,11 +52,16 @@ struct MatVecArgs {
   int64_t out_stride = 0;
 };
 
-// Values of x that share a scale where x is turned into integers, and the room that a row of x
-// takes once it is prepared for any format. The odd end keeps rows from falling on the same sets of
-// the first-level cache.
+// Values of x that share a scale where x is turned into integers.
 inline constexpr int64_t kInputBlock = 256;
-constexpr int64_t PreparedInputFloats(int64_t depth) { return RoundUp(depth, kInputBlock) + 16; }
+// The room that a row of x takes once it is prepared, for any format, and the distance between such
+// rows: half a page and a line more than whole pages, so that the same columns of eight rows
+// take no more than half the ways of a set of the first-level cache.
+constexpr int64_t PreparedInputFloats(int64_t depth) {
+  constexpr int64_t kPageFloats = 1024;
+  constexpr int64_t kExcess = kPageFloats / 2 + 16;
+  return RoundUp(RoundUp(depth, kInputBlock) - kExcess, kPageFloats) + kExcess;
+}
 // Rows of kInt8 are filled up with zeros to a multiple of this.
 inline constexpr int64_t kInt8RowBytes = 64;
 

@@ -16,22 +16,25 @@ namespace fastkv::cpu {
 namespace {
 
 constexpr int kStreams = 4;
-// Sums that stay in registers, enough chains to hide the latency of multiply-add.
-constexpr int kMatVecSums = Simd::kRowTile * Simd::kPanelVectors >= 24 ? 16 : 8;
+// Rows of x beside an output of each stream: as many sums as fit into registers.
+constexpr int kRowGroup = Simd::kRowTile * Simd::kPanelVectors >= 4 * kStreams ? 4 : 2;
+// Outputs of a stream that share what the first-level cache holds of x, where that is not all.
+constexpr int64_t kChunk = 8;
+// Of a row of weights, there.
+constexpr int64_t kDepthBlockBytes = 1024;
 constexpr int64_t kMatVecStep = 2 * kLanes;
 
-// Elements [k, k + kMatVecStep) of a row of w as two vectors: the first and second half, but for
-// bf16 the even and the odd elements, which cost one instruction each. PrepareInput puts x alike.
+// One of the two vectors that kMatVecStep elements of a row of w make: the first and the second
+// half, but for bf16 the even and the odd elements, which cost one instruction each. PrepareInput
+// puts x alike.
 template <typename T>
-FASTKV_INLINE void LoadStep(const T* w, Simd::F step[2]) {
-  step[0] = LoadFloats(w);
-  step[1] = LoadFloats(w + kLanes);
+FASTKV_INLINE Simd::F LoadHalf(const T* w, int half) {
+  return LoadFloats(w + half * kLanes);
 }
 template <>
-FASTKV_INLINE void LoadStep<BFloat16>(const BFloat16* w, Simd::F step[2]) {
+FASTKV_INLINE Simd::F LoadHalf<BFloat16>(const BFloat16* w, int half) {
   const Simd::I words = Simd::LoadWords(w);
-  step[0] = Simd::FirstOfPair(words);
-  step[1] = Simd::SecondOfPair(words);
+  return half == 0 ? Simd::FirstOfPair(words) : Simd::SecondOfPair(words);
 }
 
 // For weights in bf16: the even, then the odd elements of each step.
@@ -42,10 +45,8 @@ FASTKV_INLINE void StoreSplit(const float* x, float* out) {
   Simd::Store(out + kLanes, Simd::Odds(low, high));
 }
 FASTKV_INLINE void StoreSplit(const BFloat16* x, float* out) {
-  Simd::F step[2];
-  LoadStep(x, step);
-  Simd::Store(out, step[0]);
-  Simd::Store(out + kLanes, step[1]);
+  Simd::Store(out, LoadHalf(x, 0));
+  Simd::Store(out + kLanes, LoadHalf(x, 1));
 }
 
 template <typename W, typename X>
@@ -59,88 +60,130 @@ void PrepareInputOf(const X* x, int64_t depth, float* out) {
   for (; k < depth; ++k) out[k] = ScalarToFloat(x[k]);
 }
 
-// A product's part: rows of x by rows of w that lie `step` apart. Every output is one vector of
-// sums and a scalar tail, so that no result depends on how many others are computed along with it.
-template <typename T, int kRows, int kOutputs>
-FASTKV_INLINE void MatVecTile(const MatVecArgs& args, int64_t first_row, int64_t first_output,
-                              int64_t step) {
-  const int64_t w_stride = args.w_row_bytes / int64_t{sizeof(T)};
-  const T* w[kOutputs];
-#pragma GCC unroll 4
-  for (int o = 0; o < kOutputs; ++o) {
-    w[o] = static_cast<const T*>(args.w) + (first_output + o * step) * w_stride;
-  }
-  const float* x = args.x + first_row * args.x_stride;
-  Simd::F sums[kRows][kOutputs];
+// Columns [begin, end) of the product of kRows rows of x with kOutputs rows of w.
+struct MatVecTile {
+  int64_t row = 0;     // the first of x
+  int64_t output = 0;  // the first of w
+  int64_t step = 0;    // from one row of w to the next
+  int64_t begin = 0, end = 0;
+  float* partial = nullptr;  // sums between two ranges of columns, a vector each
+};
+
+template <int kRows, int kOutputs>
+FASTKV_INLINE void LoadSums(const MatVecTile& tile, Simd::F sums[kRows][kOutputs]) {
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int o = 0; o < kOutputs; ++o) sums[r][o] = Simd::Zero();
-  }
-  int64_t k = 0;
-  for (; k + kMatVecStep <= args.depth; k += kMatVecStep) {
-#pragma GCC unroll 4
     for (int o = 0; o < kOutputs; ++o) {
-      Simd::F weights[2];
-      LoadStep(w[o] + k, weights);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        const float* at = x + r * args.x_stride + k;
-        sums[r][o] = Simd::Fma(Simd::Load(at), weights[0], sums[r][o]);
-        sums[r][o] = Simd::Fma(Simd::Load(at + kLanes), weights[1], sums[r][o]);
-      }
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int o = 0; o < kOutputs; ++o) {
-      float sum = Simd::ReduceAdd(sums[r][o]);
-      for (int64_t j = k; j < args.depth; ++j) {
-        sum = Simd::Fma(x[r * args.x_stride + j], ScalarToFloat(w[o][j]), sum);
-      }
-      args.out[(first_row + r) * args.out_stride + first_output + o * step] = sum;
+      sums[r][o] =
+          tile.begin == 0 ? Simd::Zero() : Simd::Load(tile.partial + (r * kOutputs + o) * kLanes);
     }
   }
 }
 
-// A format's tile as a type, for the loops below.
+template <int kRows, int kOutputs>
+FASTKV_INLINE void StorePartialSums(const MatVecTile& tile, const Simd::F sums[kRows][kOutputs]) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int o = 0; o < kOutputs; ++o) {
+      Simd::Store(tile.partial + (r * kOutputs + o) * kLanes, sums[r][o]);
+    }
+  }
+}
+
 template <typename T>
 struct StoredElements {
+  static constexpr int64_t kDepthBlock = kDepthBlockBytes / int64_t{sizeof(T)};
+
+  // Every output is one vector of sums and a scalar tail, so that no result depends on how many
+  // others are computed along with it.
   template <int kRows, int kOutputs>
-  static FASTKV_INLINE void Tile(const MatVecArgs& args, int64_t first_row, int64_t first_output,
-                                 int64_t step) {
-    MatVecTile<T, kRows, kOutputs>(args, first_row, first_output, step);
+  static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
+    const int64_t w_stride = args.w_row_bytes / int64_t{sizeof(T)};
+    const T* w[kOutputs];
+#pragma GCC unroll 4
+    for (int o = 0; o < kOutputs; ++o) {
+      w[o] = static_cast<const T*>(args.w) + (tile.output + o * tile.step) * w_stride;
+    }
+    const float* x = args.x + tile.row * args.x_stride;
+    Simd::F sums[kRows][kOutputs];
+    LoadSums<kRows, kOutputs>(tile, sums);
+    int64_t k = tile.begin;
+    for (; k + kMatVecStep <= tile.end; k += kMatVecStep) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        Simd::F inputs[kRows];
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          inputs[r] = Simd::Load(x + r * args.x_stride + k + half * kLanes);
+        }
+#pragma GCC unroll 4
+        for (int o = 0; o < kOutputs; ++o) {
+          const Simd::F weights = Simd::InRegister(LoadHalf(w[o] + k, half));
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) sums[r][o] = Simd::Fma(inputs[r], weights, sums[r][o]);
+        }
+      }
+    }
+    if (tile.end < args.depth) return StorePartialSums<kRows, kOutputs>(tile, sums);
+    for (int r = 0; r < kRows; ++r) {
+      for (int o = 0; o < kOutputs; ++o) {
+        float sum = Simd::ReduceAdd(sums[r][o]);
+        for (int64_t j = k; j < args.depth; ++j) {
+          sum = Simd::Fma(x[r * args.x_stride + j], ScalarToFloat(w[o][j]), sum);
+        }
+        args.out[(tile.row + r) * args.out_stride + tile.output + o * tile.step] = sum;
+      }
+    }
   }
 };
 
-// All rows of x by kOutputs rows of w: while these are still in the first-level cache.
+// All rows of x.
 template <typename Format, int kOutputs>
-FASTKV_INLINE void MatVecRows(const MatVecArgs& args, int64_t first_output, int64_t step) {
-  int64_t row = 0;
-  for (; row + 4 <= args.num_rows; row += 4) {
-    Format::template Tile<4, kOutputs>(args, row, first_output, step);
+FASTKV_INLINE void MultiplyRows(const MatVecArgs& args, MatVecTile tile) {
+  const auto next = [&](int64_t num_rows) {
+    tile.row += num_rows;
+    tile.partial += num_rows * kOutputs * kLanes;
+  };
+  for (; tile.row + kRowGroup <= args.num_rows; next(kRowGroup)) {
+    Format::template Multiply<kRowGroup, kOutputs>(args, tile);
   }
-  for (; row + 2 <= args.num_rows; row += 2) {
-    Format::template Tile<2, kOutputs>(args, row, first_output, step);
+  if (kRowGroup > 2 && tile.row + 2 <= args.num_rows) {
+    Format::template Multiply<2, kOutputs>(args, tile);
+    next(2);
   }
-  if (row < args.num_rows) Format::template Tile<1, kOutputs>(args, row, first_output, step);
+  if (tile.row < args.num_rows) Format::template Multiply<1, kOutputs>(args, tile);
+}
+
+// Outputs [first, first + count) of kOutputs streams that lie `step` apart. With more than two rows
+// x outgrows the first-level cache, so a block of its columns passes over a chunk of outputs.
+template <typename Format, int kOutputs>
+FASTKV_INLINE void MultiplyStreams(const MatVecArgs& args, int64_t first, int64_t count,
+                                   int64_t step) {
+  float partial[kChunk * kOutputs * kMatVecRows * kLanes];
+  const int64_t block = args.num_rows > 2 ? Format::kDepthBlock : args.depth;
+  for (int64_t chunk = 0; chunk < count; chunk += kChunk) {
+    int64_t begin = 0;
+    do {
+      for (int64_t j = chunk; j < Min(count, chunk + kChunk); ++j) {
+        MultiplyRows<Format, kOutputs>(
+            args, {.output = first + j,
+                   .step = step,
+                   .begin = begin,
+                   .end = Min(args.depth, begin + block),
+                   .partial = partial + (j - chunk) * kOutputs * kMatVecRows * kLanes});
+      }
+      begin += block;
+    } while (begin < args.depth);
+  }
 }
 
 template <typename Format>
 void MatVecOf(const MatVecArgs& args) {
-  constexpr int kFewOutputs = kMatVecSums / 4;  // beside four rows of x
   const int64_t step = args.num_outputs / kStreams;
-  for (int64_t j = 0; j < step; ++j) {
-    if (args.num_rows == 1) {
-      Format::template Tile<1, kStreams>(args, 0, j, step);
-    } else if (args.num_rows == 2) {
-      Format::template Tile<2, kStreams>(args, 0, j, step);
-    } else {
-      for (int stream = 0; stream < kStreams; stream += kFewOutputs) {
-        MatVecRows<Format, kFewOutputs>(args, j + stream * step, step);
-      }
-    }
-  }
-  for (int64_t j = step * kStreams; j < args.num_outputs; ++j) MatVecRows<Format, 1>(args, j, 0);
+  MultiplyStreams<Format, kStreams>(args, 0, step, step);
+  MultiplyStreams<Format, 1>(args, kStreams * step, args.num_outputs - kStreams * step, 0);
 }
 
 template <typename W>

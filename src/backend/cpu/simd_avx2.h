@@ -25,6 +25,11 @@ struct Simd {
   static FASTKV_INLINE F Set(float x) { return _mm256_set1_ps(x); }
   static FASTKV_INLINE F Load(const float* p) { return _mm256_loadu_ps(p); }
   static FASTKV_INLINE void Store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  // x itself; keeps the compiler from reading it from memory again at every use.
+  static FASTKV_INLINE F InRegister(F x) {
+    asm("" : "+x"(x));
+    return x;
+  }
   static FASTKV_INLINE F Add(F a, F b) { return _mm256_add_ps(a, b); }
   static FASTKV_INLINE F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static FASTKV_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }

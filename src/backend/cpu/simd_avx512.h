@@ -22,6 +22,10 @@ struct Simd {
   static FASTKV_INLINE F Set(float x) { return _mm512_set1_ps(x); }
   static FASTKV_INLINE F Load(const float* p) { return _mm512_loadu_ps(p); }
   static FASTKV_INLINE void Store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static FASTKV_INLINE F InRegister(F x) {
+    asm("" : "+v"(x));
+    return x;
+  }
   static FASTKV_INLINE F Add(F a, F b) { return _mm512_add_ps(a, b); }
   static FASTKV_INLINE F Sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static FASTKV_INLINE F Mul(F a, F b) { return _mm512_mul_ps(a, b); }

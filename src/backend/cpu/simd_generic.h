@@ -30,6 +30,7 @@ struct Simd {
     return x;
   }
   static FASTKV_INLINE void Store(float* p, F x) { std::memcpy(p, &x, sizeof(x)); }
+  static FASTKV_INLINE F InRegister(F x) { return x; }
   static FASTKV_INLINE F Add(F a, F b) { return a + b; }
   static FASTKV_INLINE F Sub(F a, F b) { return a - b; }
   static FASTKV_INLINE F Mul(F a, F b) { return a * b; }
