@@ -92,6 +92,12 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   command
+      .add_option("--weights", flags.weights,
+                  "Weights of the matrix products: auto (as in the files), or int8 (rounded while "
+                  "loading; CPU only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "int8"}));
+  command
       .add_option("--rope-dtype", flags.rope_dtype,
                   "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
                   "to bfloat16 as a whole")
@@ -241,6 +247,7 @@ EngineOptions EngineOptionsOf(const ModelFlags& flags) {
   options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
+  options.weight_type = flags.weights == "int8" ? WeightType::kInt8 : WeightType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
   options.profile_path = flags.profile;
   options.ignore_profile = flags.ignore_profile;

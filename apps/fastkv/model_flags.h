@@ -20,6 +20,7 @@ struct ModelFlags {
   std::string device = "auto";
   int num_threads = 0;
   std::string dtype = "auto";
+  std::string weights = "auto";
   std::string rope_dtype = "f32";
   std::string profile;          // empty: beside the model
   bool ignore_profile = false;  // not a flag: for the command that makes profiles

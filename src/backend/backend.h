@@ -35,10 +35,19 @@ class PackedWeight {
   int64_t in_features_;
 };
 
+// What the matrices of a model are multiplied as.
+enum class WeightType {
+  kAuto,  // what the back end multiplies fastest without rounding: docs/numerics.md, "Types"
+  // Integers of 8 bits with one float32 scale a row (output): scale = max|w| / 127, integers
+  // w * (127 / max|w|) to nearest, ties to even, all in float32. Rows below 2^-120 become 0.
+  kInt8,
+};
+
 // The element types a back end was created with.
 struct ComputeTypes {
   DType activation = DType::kF32;  // inputs of matrix products, queries, attention outputs
   DType kv = DType::kF32;          // stored keys and values
+  WeightType weights = WeightType::kAuto;
 };
 
 // What a back end is and where it runs, for reports.
@@ -96,8 +105,13 @@ class Backend {
   // Packs host matrices of equal in_features, one below the other, into one weight. Each part is
   // [out_features, in_features] in f32, f16 or bf16 and may be memory-mapped; it must stay alive
   // and unchanged as long as the packed weight. Errors: kMemory, kDevice, kUnsupported.
+  // EmbedTokens gives the rows as they are here, whatever the weight type.
   virtual Result<std::unique_ptr<PackedWeight>> PackWeight(
       std::span<const ConstTensorView> parts) = 0;
+  // The same for one matrix that only EmbedTokens will read: takes no other memory for products.
+  virtual Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) {
+    return PackWeight({&table, 1});
+  }
 
   virtual void EmbedTokens(const EmbedTokensParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;
@@ -134,7 +148,8 @@ enum class ComputeType { kAuto, kF32, kBF16 };
 struct CpuOptions {
   int num_threads = 0;  // 0: DefaultNumThreads()
   ComputeType compute_type =
-      ComputeType::kAuto;          // auto: bf16 where the CPU multiplies it natively, else f32
+      ComputeType::kAuto;  // auto: bf16 where the CPU multiplies it natively, else f32
+  WeightType weight_type = WeightType::kAuto;  // auto: as in the checkpoint, where they are mapped
   Allocator* allocator = nullptr;  // nullptr: SystemAllocator(); must outlive the back end
 };
 

@@ -19,8 +19,8 @@
 #include "method/method_config.h"
 #include "model/decoder_model.h"
 #include "model/generation_config.h"
-#include "model/weight_source.h"
 #include "model/model_profile.h"
+#include "model/weight_source.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -30,6 +30,7 @@ struct EngineOptions {
   std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
+  WeightType weight_type = WeightType::kAuto;
   bool bf16_rope = false;       // RopeConfig::round_to_bf16
   std::string profile_path;     // the model's profile; empty: the one beside the model, if any
   bool ignore_profile = false;  // look at no profile, so that a damaged one stops nothing

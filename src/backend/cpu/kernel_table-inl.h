@@ -3,6 +3,7 @@
 #define FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
 
 #include "backend/cpu/gemm_kernels-inl.h"
+#include "backend/cpu/int8_kernels-inl.h"
 #include "backend/cpu/mat_vec_kernels-inl.h"
 #include "backend/cpu/quadratic_kernels-inl.h"
 #include "backend/cpu/softmax_kernels-inl.h"
@@ -14,11 +15,12 @@ constexpr Kernels MakeKernels(CpuLevel level) {
   return Kernels{.level = level,
                  .panel_width = kPanelWidth,
                  .gemm = Gemm,
-                 .prepare_input = PrepareInput,
-                 .mat_vec = MatVec,
                  .pack_transposed = PackTransposed,
                  .pack_panels = PackPanels,
                  .expand_rows = ExpandRows,
+                 .weights = {StoredWeightKernels<float>(), StoredWeightKernels<BFloat16>(),
+                             StoredWeightKernels<Float16>(), Int8WeightKernels()},
+                 .quantize_row = QuantizeRow,
                  .softmax_step = SoftmaxStep,
                  .add_exponentials = AddExponentials,
                  .scale_row = ScaleRow,

@@ -7,13 +7,15 @@
 // whatever the tile and the number of rows: a result does not depend on how work is cut into
 // blocks, on the number of threads or on the other rows, and all levels that have fused
 // multiply-add agree. MatVec adds in another order, because it reads weights along k; that order
-// too is fixed for a level, whatever the number of rows and outputs.
+// too is fixed for a level and a format, whatever the number of rows and outputs.
 #ifndef FASTKV_BACKEND_CPU_KERNELS_H_
 #define FASTKV_BACKEND_CPU_KERNELS_H_
 
 #include <cstdint>
 
 #include "backend/cpu/cpu_features.h"
+#include "backend/cpu/weight_rows.h"
+#include "base/checked_math.h"
 #include "tensor/dtype.h"
 
 namespace fastkv::cpu {
@@ -36,19 +38,32 @@ struct GemmArgs {
 // Rows of x that MatVec takes.
 inline constexpr int64_t kMatVecRows = 8;
 
-// out[i, j] = x[i, :] . w[j, :]; w is read once. num_rows <= kMatVecRows.
+// out[i, j] = x[i, :] . w[j, :] for the rows of w as stored, before their scales; w is read once.
+// num_rows <= kMatVecRows.
 struct MatVecArgs {
-  const float* x = nullptr;  // [num_rows, depth], each row as PrepareInput wrote it for w_type
+  const float* x = nullptr;  // [num_rows, depth], each row as PrepareInput of w's format wrote it
   int64_t x_stride = 0;
   int64_t num_rows = 0;
   const void* w = nullptr;  // [num_outputs, depth]
-  DType w_type = DType::kF32;
-  int64_t w_stride = 0;
+  int64_t w_row_bytes = 0;
   int64_t num_outputs = 0;
   int64_t depth = 0;
   float* out = nullptr;  // [num_rows, num_outputs]
   int64_t out_stride = 0;
 };
+
+// Values of x that share a scale where x is turned into integers.
+inline constexpr int64_t kInputBlock = 256;
+// The room that a row of x takes once it is prepared, for any format, and the distance between such
+// rows: half a page and a line more than whole pages, so that the same columns of eight rows
+// take no more than half the ways of a set of the first-level cache.
+constexpr int64_t PreparedInputFloats(int64_t depth) {
+  constexpr int64_t kPageFloats = 1024;
+  constexpr int64_t kExcess = kPageFloats / 2 + 16;
+  return RoundUp(RoundUp(depth, kInputBlock) - kExcess, kPageFloats) + kExcess;
+}
+// Rows of kInt8 are filled up with zeros to a multiple of this.
+inline constexpr int64_t kInt8RowBytes = 64;
 
 // Where the processor multiplies pairs of bf16, c[m, n] (+)= a[m, k] * b[k, n] with a in bf16 and b
 // as PackPairs wrote it, depth a multiple of kPairDepth. a is read and c written up to a multiple
@@ -96,16 +111,30 @@ struct QuadraticFormArgs {
   float* out = nullptr;  // [num_panels * panel_width]
 };
 
+// What a weight format brings along.
+struct WeightKernels {
+  // One row of x (f32 or bf16) as MatVec wants it. For stored elements: `depth` floats in an order
+  // of the format's own. For kInt8: 16-bit integers and a scale for every kInputBlock of them, each
+  // off by at most 2^-16 of the block's largest, in up to PreparedInputFloats(depth) floats; a
+  // block with NaN or infinity makes every product NaN.
+  void (*prepare_input)(const void* x, DType type, int64_t depth, float* out) = nullptr;
+  void (*mat_vec)(const MatVecArgs& args) = nullptr;
+  // The transpose of w[num_columns, depth] as panels of floats, packed: panel p holds rows
+  // p * panel_width ... of w. Columns beyond num_columns of the last panel hold finite copies.
+  void (*pack_transposed)(const void* w, int64_t row_bytes, int64_t num_columns, int64_t depth,
+                          float* panels) = nullptr;
+  // Null below AVX-512-BF16, and where bf16 cannot hold the values. Packs the transpose of
+  // w[num_columns, depth] as panels of pairs of rows in bf16, [ceil(depth / kPairDepth) *
+  // kPairDepth / 2, panel_width] each; rows beyond depth are 0.
+  void (*pack_pairs)(const void* w, int64_t row_bytes, int64_t num_columns, int64_t depth,
+                     uint32_t* panels) = nullptr;
+};
+
 struct Kernels {
   CpuLevel level;
   int64_t panel_width;  // columns of a panel
 
   void (*gemm)(const GemmArgs& args);
-  // One row of x (f32 or bf16) as MatVec wants it for weights of `w_type`: as f32, in an order of
-  // its own.
-  void (*prepare_input)(const void* x, DType type, DType w_type, int64_t depth, float* out);
-  void (*mat_vec)(const MatVecArgs& args);
-
   // The transpose of w[num_columns, depth] (f32, bf16, f16) as panels, packed: panel p holds rows
   // p * panel_width ... of w. Columns beyond num_columns of the last panel hold finite copies.
   void (*pack_transposed)(const void* w, DType type, int64_t stride, int64_t num_columns,
@@ -117,11 +146,16 @@ struct Kernels {
   void (*expand_rows)(const void* x, DType type, int64_t stride, int64_t num_rows,
                       int64_t num_columns, float* out, int64_t out_stride);
 
-  // Null below AVX-512-BF16. Packs the transpose of w[num_columns, depth] (bf16) as panels of pairs
-  // of rows, [ceil(depth / kPairDepth) * kPairDepth / 2, panel_width] each; rows beyond depth are
-  // 0.
-  void (*pack_pairs)(const void* w, int64_t stride, int64_t num_columns, int64_t depth,
-                     uint32_t* panels) = nullptr;
+  WeightKernels weights[kNumWeightFormats];
+  const WeightKernels& weight(WeightFormat format) const {
+    return weights[static_cast<int>(format)];
+  }
+  // One row of weights (f32, bf16, f16) in kInt8, filled up with zeros to a multiple of
+  // kInt8RowBytes: scale = max|w| / 127 and bytes w * (127 / max|w|), to nearest, ties to even, all
+  // in float32. A row below 2^-120 becomes 0; one with NaN or infinity gets the scale NaN.
+  void (*quantize_row)(const void* w, DType type, int64_t depth, int8_t* out, float* scale);
+
+  // Null below AVX-512-BF16.
   void (*gemm_pairs)(const GemmPairsArgs& args) = nullptr;
 
   float (*softmax_step)(const SoftmaxArgs& args);

@@ -71,15 +71,8 @@ void GemmPairs(const GemmPairsArgs& args) {
   _tile_release();
 }
 
-constexpr Kernels MakePairKernels() {
-  Kernels kernels = MakeKernels(CpuLevel::kAmx);
-  kernels.pack_pairs = PackPairs;
-  kernels.gemm_pairs = GemmPairs;
-  return kernels;
-}
-
 }  // namespace
 
-const Kernels kAmxKernels = MakePairKernels();
+const Kernels kAmxKernels = MakePairKernels(CpuLevel::kAmx, GemmPairs);
 
 }  // namespace fastkv::cpu

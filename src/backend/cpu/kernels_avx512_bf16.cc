@@ -58,15 +58,8 @@ void GemmPairs(const GemmPairsArgs& args) {
   }
 }
 
-constexpr Kernels MakePairKernels() {
-  Kernels kernels = MakeKernels(CpuLevel::kAvx512Bf16);
-  kernels.pack_pairs = PackPairs;
-  kernels.gemm_pairs = GemmPairs;
-  return kernels;
-}
-
 }  // namespace
 
-const Kernels kAvx512Bf16Kernels = MakePairKernels();
+const Kernels kAvx512Bf16Kernels = MakePairKernels(CpuLevel::kAvx512Bf16, GemmPairs);
 
 }  // namespace fastkv::cpu

@@ -8,7 +8,7 @@
 
 namespace fastkv::cpu {
 
-// matmul.cc
+// matmul.cc, which calls long_product.cc and short_product.cc
 void EmbedTokens(const Context& context, const EmbedTokensParams& params);
 void MatMul(const Context& context, const MatMulParams& params);
 // rows.cc

@@ -25,6 +25,11 @@ struct Simd {
   static FASTKV_INLINE F Set(float x) { return _mm256_set1_ps(x); }
   static FASTKV_INLINE F Load(const float* p) { return _mm256_loadu_ps(p); }
   static FASTKV_INLINE void Store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  // x itself; keeps the compiler from reading it from memory again at every use.
+  static FASTKV_INLINE F InRegister(F x) {
+    asm("" : "+x"(x));
+    return x;
+  }
   static FASTKV_INLINE F Add(F a, F b) { return _mm256_add_ps(a, b); }
   static FASTKV_INLINE F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static FASTKV_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
@@ -39,6 +44,9 @@ struct Simd {
   static FASTKV_INLINE F LoadF16(const void* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
+  static FASTKV_INLINE F LoadInt8(const void* p) {
+    return ToFloats(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
+  }
   static FASTKV_INLINE I LoadWords(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
   }
@@ -48,6 +56,20 @@ struct Simd {
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm256_slli_epi32(x, 16)); }
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  static FASTKV_INLINE F ToFloats(I x) { return _mm256_cvtepi32_ps(x); }
+
+  // Of the 2 kLanes floats in a, then b: those at even places, and at odd ones.
+  static FASTKV_INLINE F Evens(F a, F b) { return JoinQuarters(_mm256_shuffle_ps(a, b, 0x88)); }
+  static FASTKV_INLINE F Odds(F a, F b) { return JoinQuarters(_mm256_shuffle_ps(a, b, 0xdd)); }
+
+  // 2 kLanes signed bytes as words that each hold two 16-bit integers.
+  static FASTKV_INLINE I LoadInt8Pairs(const void* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  // Of words that each hold two 16-bit integers: sum + first * first + second * second.
+  static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
   }
 
   // 2^n for integral n in [-126, 127].
@@ -125,6 +147,12 @@ struct Simd {
       columns[4 * half + 2] = AsWords(_mm256_shuffle_ps(b1, b3, 0x44));
       columns[4 * half + 3] = AsWords(_mm256_shuffle_ps(b1, b3, 0xee));
     }
+  }
+
+ private:
+  // Quarters 0, 2, 1, 3 in order.
+  static FASTKV_INLINE F JoinQuarters(F x) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
   }
 };
 

@@ -22,6 +22,10 @@ struct Simd {
   static FASTKV_INLINE F Set(float x) { return _mm512_set1_ps(x); }
   static FASTKV_INLINE F Load(const float* p) { return _mm512_loadu_ps(p); }
   static FASTKV_INLINE void Store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static FASTKV_INLINE F InRegister(F x) {
+    asm("" : "+v"(x));
+    return x;
+  }
   static FASTKV_INLINE F Add(F a, F b) { return _mm512_add_ps(a, b); }
   static FASTKV_INLINE F Sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static FASTKV_INLINE F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
@@ -36,6 +40,9 @@ struct Simd {
   static FASTKV_INLINE F LoadF16(const void* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
   }
+  static FASTKV_INLINE F LoadInt8(const void* p) {
+    return ToFloats(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+  }
   static FASTKV_INLINE I LoadWords(const void* p) { return _mm512_loadu_si512(p); }
   static FASTKV_INLINE void StoreWords(void* p, I x) { _mm512_storeu_si512(p, x); }
   static FASTKV_INLINE I AsWords(F x) { return _mm512_castps_si512(x); }
@@ -43,6 +50,34 @@ struct Simd {
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm512_slli_epi32(x, 16)); }
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  static FASTKV_INLINE F ToFloats(I x) { return _mm512_cvtepi32_ps(x); }
+
+  static FASTKV_INLINE F Evens(F a, F b) {
+    const I even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, even, b);
+  }
+  static FASTKV_INLINE F Odds(F a, F b) {
+    const I odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return _mm512_permutex2var_ps(a, odd, b);
+  }
+  static FASTKV_INLINE I LoadInt8Pairs(const void* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
+#ifdef __AVX512VNNI__
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
+  }
+  // 2 kLanes signed bytes as words that each hold two bf16, exactly.
+  static FASTKV_INLINE I LoadInt8AsBF16Pairs(const void* p) {
+    const auto half = [](const void* bytes) {
+      return _mm512_cvtepi32_epi16(_mm512_srli_epi32(AsWords(LoadInt8(bytes)), 16));
+    };
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half(p)),
+                              half(static_cast<const char*>(p) + kLanes), 1);
   }
 
   static FASTKV_INLINE F PowerOfTwo(F n) {

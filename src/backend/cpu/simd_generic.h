@@ -30,6 +30,7 @@ struct Simd {
     return x;
   }
   static FASTKV_INLINE void Store(float* p, F x) { std::memcpy(p, &x, sizeof(x)); }
+  static FASTKV_INLINE F InRegister(F x) { return x; }
   static FASTKV_INLINE F Add(F a, F b) { return a + b; }
   static FASTKV_INLINE F Sub(F a, F b) { return a - b; }
   static FASTKV_INLINE F Mul(F a, F b) { return a * b; }
@@ -49,6 +50,12 @@ struct Simd {
     std::memcpy(half, p, sizeof(half));
     return F{ToFloat(half[0]), ToFloat(half[1]), ToFloat(half[2]), ToFloat(half[3])};
   }
+  static FASTKV_INLINE F LoadInt8(const void* p) {
+    int8_t bytes[4];
+    std::memcpy(bytes, p, sizeof(bytes));
+    return F{static_cast<float>(bytes[0]), static_cast<float>(bytes[1]),
+             static_cast<float>(bytes[2]), static_cast<float>(bytes[3])};
+  }
   static FASTKV_INLINE I LoadWords(const void* p) {
     I x;
     std::memcpy(&x, p, sizeof(x));
@@ -59,6 +66,20 @@ struct Simd {
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(x << 16); }
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(x & static_cast<int32_t>(0xffff0000u));
+  }
+  static FASTKV_INLINE F ToFloats(I x) { return __builtin_convertvector(x, F); }
+
+  static FASTKV_INLINE F Evens(F a, F b) { return F{a[0], a[2], b[0], b[2]}; }
+  static FASTKV_INLINE F Odds(F a, F b) { return F{a[1], a[3], b[1], b[3]}; }
+  static FASTKV_INLINE I LoadInt8Pairs(const void* p) {
+    typedef int8_t Bytes __attribute__((vector_size(8)));
+    typedef int16_t Halves __attribute__((vector_size(16)));
+    Bytes bytes;
+    std::memcpy(&bytes, p, sizeof(bytes));
+    return reinterpret_cast<I>(__builtin_convertvector(bytes, Halves));
+  }
+  static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
+    return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
   }
 
   static FASTKV_INLINE F PowerOfTwo(F n) {
