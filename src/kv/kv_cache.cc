@@ -1,5 +1,6 @@
 #include "kv/kv_cache.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -18,15 +19,28 @@ Status KvCache::AppendTokens(int64_t num_tokens) {
   for (LayerKv& layer : layers_) {
     FASTKV_RETURN_IF_ERROR(layer.ReserveTail(*backend_, tail_len_, new_len));
   }
-  std::vector<int32_t> positions(num_tokens);
-  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(next_position_));
-  for (LayerKv& layer : layers_) {
-    FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(layer.TailPositions(tail_len_, new_len).data(),
-                                                  positions.data(), num_tokens * 4));
-  }
+  if (new_len > positions_len_) FASTKV_RETURN_IF_ERROR(WritePositions());
   tail_len_ = new_len;
   next_position_ += num_tokens;
   return OkStatus();
+}
+
+Status KvCache::WritePositions() {
+  int64_t room = layers_.front().tail_capacity();
+  for (const LayerKv& layer : layers_) room = std::min(room, layer.tail_capacity());
+  std::vector<int32_t> positions(room - tail_len_);
+  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(next_position_));
+  for (LayerKv& layer : layers_) {
+    FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(layer.TailPositions(tail_len_, room).data(),
+                                                  positions.data(), (room - tail_len_) * 4));
+  }
+  positions_len_ = room;
+  return OkStatus();
+}
+
+void KvCache::set_next_position(int64_t position) {
+  next_position_ = position;
+  positions_len_ = std::min(positions_len_, tail_len_);
 }
 
 Status KvCache::ReserveTail(int64_t tail_len) {
@@ -35,6 +49,7 @@ Status KvCache::ReserveTail(int64_t tail_len) {
     FASTKV_RETURN_IF_ERROR(layer.ReserveTail(*backend_, 0, tail_len, /*exact=*/true));
   }
   tail_len_ = tail_len;
+  positions_len_ = tail_len;
   return OkStatus();
 }
 
@@ -56,6 +71,7 @@ Status KvCache::KeepTail(const ConstTensorView& indices) {
                         spare_positions_.View(DType::kI32, {geometry_.num_kv_heads, count}));
   }
   tail_len_ = count;
+  positions_len_ = count;
   return OkStatus();
 }
 
@@ -82,6 +98,7 @@ Result<KvCache> KvCache::Fork() const {
     FASTKV_ASSIGN_OR_RETURN(fork.layers_[i], layers_[i].Fork(*backend_, tail_len_));
   }
   fork.tail_len_ = tail_len_;
+  fork.positions_len_ = tail_len_ == 0 ? 0 : positions_len_;
   fork.next_position_ = next_position_;
   return fork;
 }
@@ -92,6 +109,7 @@ Result<KvCache> KvCache::Copy() const {
     FASTKV_ASSIGN_OR_RETURN(copy.layers_[i], layers_[i].Copy(*backend_, tail_len_));
   }
   copy.tail_len_ = tail_len_;
+  copy.positions_len_ = tail_len_ == 0 ? 0 : positions_len_;
   copy.next_position_ = next_position_;
   return copy;
 }

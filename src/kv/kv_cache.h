@@ -26,7 +26,7 @@ class KvCache {
 
   // The position that the next token gets; set after prefill, counted up by AppendTokens.
   int64_t next_position() const { return next_position_; }
-  void set_next_position(int64_t position) { next_position_ = position; }
+  void set_next_position(int64_t position);
 
   // Makes room for `num_tokens` more tail entries in every layer and writes their positions
   // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
@@ -63,6 +63,9 @@ class KvCache {
   int64_t bytes_held() const;
 
  private:
+  // Positions of all tail entries from tail_len() on, the first being next_position().
+  Status WritePositions();
+
   Backend* backend_;
   KvGeometry geometry_;
   std::vector<LayerKv> layers_;
@@ -70,6 +73,9 @@ class KvCache {
   LayerKv spare_;
   Buffer spare_positions_;  // [num_kv_heads, tail capacity], i32
   int64_t tail_len_ = 0;
+  // Entries of the tail whose positions are written. Those of tokens to come are written as far as
+  // there is room: a copy to a device costs a wait, and decoding would pay it in every layer.
+  int64_t positions_len_ = 0;
   int64_t next_position_ = 0;
 };
 
