@@ -120,6 +120,27 @@ TEST_F(KvCacheTest, TokensCanBeTakenBack) {
   ExpectTail(cache, 2);
 }
 
+TEST_F(KvCacheTest, PositionsFollowTheNextOneWhateverWasTakenBack) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {1, 1}).ok());
+  const auto tail_positions = [&](const KvCache& of) {
+    const int32_t* positions = of.layer(1).View(of.tail_len()).tail_positions;
+    return std::vector<int32_t>(positions, positions + of.tail_len());
+  };
+  cache.set_next_position(10);
+  ASSERT_TRUE(cache.AppendTokens(3).ok());
+  cache.RemoveLastTokens(2);
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  EXPECT_THAT(tail_positions(cache), ElementsAre(10, 11));
+  cache.set_next_position(50);
+  ASSERT_TRUE(cache.AppendTokens(2).ok());
+  EXPECT_THAT(tail_positions(cache), ElementsAre(10, 11, 50, 51));
+  Result<KvCache> fork = cache.Fork();
+  ASSERT_TRUE(fork.ok());
+  ASSERT_TRUE(fork->AppendTokens(1).ok());
+  EXPECT_THAT(tail_positions(*fork), ElementsAre(10, 11, 50, 51, 52));
+}
+
 TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
   KvCache cache(*backend_, kGeometry);
   ASSERT_TRUE(Reserve(cache, {3, 3}).ok());
