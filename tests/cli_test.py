@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True  # the source folder stays as it is
 import cli_bench
 import cli_calibrate
 import cli_contract
+import cli_eval
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
@@ -23,6 +24,7 @@ MODULES = (
     cli_bench,
     cli_calibrate,
     cli_contract,
+    cli_eval,
     cli_generate,
     cli_hostile_text,
     cli_hostile_weights,

@@ -14,6 +14,7 @@
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
+#include "fastkv/eval.h"
 #include "fastkv/generate.h"
 #include "fastkv/inspect.h"
 #include "fastkv/tokenize.h"
@@ -78,6 +79,9 @@ void AddCommands(CLI::App& app, Status& status) {
       app, "calibrate", "Find the layer behind which a model's tokens may be cut",
       AddCalibrateOptions,
       [](const CalibrateOptions& options) { return RunCalibrate(options, std::cout); }, status);
+  AddCommand<EvalOptions>(
+      app, "eval", "Compare the answers of methods on a suite of tasks", AddEvalOptions,
+      [](const EvalOptions& options) { return RunEval(options, std::cout); }, status);
   AddCommand<InspectOptions>(
       app, "inspect", "Run token ids and show what was kept, propagated and measured",
       AddInspectOptions,
