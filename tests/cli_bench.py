@@ -70,6 +70,22 @@ class Bench(CliTest):
         for row in rows:
             self.assertAlmostEqual(row["kv_bytes"] / row["full_kv_bytes"], 0.1, msg=row)
 
+    def test_every_method_runs_alone_and_in_batches(self):
+        methods = self.fails(self.bench("--shape", self.shape, "-p", 16, "--methods", "magic"), 2, "fastkv").err
+        methods = methods.strip().split("known methods: ")[1].split(", ")
+        self.assertIn("pyramidinfer", methods)
+        for batch in (1, 3):
+            report = self.succeeds(self.bench("--shape", self.shape, "-p", 200, "-r", 1, "-n", 20, "--batch", batch,
+                                              "--methods", ",".join(methods), "--json")).json()
+            self.assertEqual([row["method"] for row in report["rows"]], methods)
+            for row in report["rows"]:
+                self.assertNotIn("error", row)
+                self.assertGreater(row["decode_tokens_per_s"]["median"], 0)
+                if row["method"] == "full":
+                    self.assertEqual(row["kv_bytes"], row["full_kv_bytes"])
+                else:
+                    self.assertLess(row["kv_bytes"], row["full_kv_bytes"], row)
+
     def test_bad_input(self):
         shape = ("--shape", self.shape)
         damaged = self.write("damaged.json", json.dumps({**CONFIG, "hidden_size": -1}))
@@ -85,6 +101,7 @@ class Bench(CliTest):
                 ((*shape, "--new-tokens", "-1"), "--new-tokens"),
                 ((*shape, "-o", "xml"), "--output-format"),
                 ((*shape, "--kv-rate", "2", "-p", "16"), "--kv-rate"),
+                ((*shape, "--kv-rate", "1", "--tsp-rate", "1", "-p", "16", "--require-method"), "fastkv", "16"),
                 ((*shape, "--model", self.model), "--model"),
                 ((*shape, "--page", self.folder / "none" / "page.html"), "--page"),
                 (("--shape", self.folder / "none.json"), "none.json"),

@@ -26,12 +26,15 @@
 namespace fastkv {
 namespace {
 
-// "llama-3.1-8b" of "/shapes/llama-3.1-8b.json", "needle-16m" of "models/needle-16m/".
-std::string NameOf(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  std::string name = path.substr(path.rfind('/') + 1);
-  if (name.size() > 5 && name.ends_with(".json")) name.resize(name.size() - 5);
-  return name;
+// "llama-3.1-8b (random weights)" of "/shapes/llama-3.1-8b.json".
+std::string ModelName(const Engine& engine, bool is_shape) {
+  constexpr std::string_view kEnding = ".json";
+  std::string name = engine.model_name();
+  if (!is_shape) return name;
+  if (name.size() > kEnding.size() && name.ends_with(kEnding)) {
+    name.resize(name.size() - kEnding.size());
+  }
+  return name + " (random weights)";
 }
 
 // Bytes of a model's matrices in bfloat16.
@@ -165,7 +168,8 @@ void AddBenchOptions(CLI::App& command, BenchOptions& options) {
   command
       .add_option("--shape", options.shape,
                   "A config.json instead of --model: random weights in its sizes")
-      ->excludes("--model");
+      ->excludes("--model")
+      ->excludes("--profile");
   command.add_option("-s,--seed", options.seed, "Seed of prompts and random weights")
       ->capture_default_str();
   command
@@ -196,6 +200,7 @@ Status RunBench(const BenchOptions& options, std::ostream& out) {
   run.seed = options.seed;
   run.ceiling_ms = options.ceiling_ms;
   run.breakdown = options.breakdown;
+  run.require_method = options.method.require_method;
   run.cancel = &cancel;
   Result<std::unique_ptr<Engine>> loaded =
       options.shape.empty() ? LoadEngine(options.model, options.quiet) : MakeRandomEngine(options);
@@ -208,8 +213,7 @@ Status RunBench(const BenchOptions& options, std::ostream& out) {
   if (!rows.ok()) return rows.status();
 
   SpeedReport report;
-  report.model = NameOf(engine.model_path());
-  if (!options.shape.empty()) report.model += " (random weights)";
+  report.model = ModelName(engine, !options.shape.empty());
   const BackendInfo& info = engine.backend().info();
   report.machine = fmt::format("{}: {}, {}", info.name, info.description,
                                DTypeName(engine.backend().types().activation));

@@ -113,8 +113,9 @@ class BenchRunner {
     std::vector<RowRun> runs;
     for (const MethodConfig& config : options_.methods) {
       RowRun run;
-      FASTKV_ASSIGN_OR_RETURN(run.method, CreateMethod(config, shape));
+      FASTKV_ASSIGN_OR_RETURN(run.method, CreateMethod(engine_.WithModelDefaults(config), shape));
       FASTKV_ASSIGN_OR_RETURN(const PrefillPlan plan, run.method->Plan(context));
+      FASTKV_RETURN_IF_ERROR(CheckDrops(config.name, context, plan));
       run.full_flops = of_full.prefill_flops;
       Foresee(run, plan);
       run.row.method = config.name;
@@ -126,6 +127,14 @@ class BenchRunner {
       runs.push_back(std::move(run));
     }
     return runs;
+  }
+
+  Status CheckDrops(const std::string& method, int64_t context, const PrefillPlan& plan) const {
+    if (!options_.require_method || method == "full" || plan.MayDrop()) return OkStatus();
+    return InvalidArgumentError(fmt::format(
+        "--require-method: {} drops nothing of {} tokens at this budget; lower the budget, or give "
+        "longer contexts",
+        method, context));
   }
 
   void Foresee(RowRun& run, const PrefillPlan& plan) const {
@@ -235,6 +244,7 @@ class BenchRunner {
     }
     // Cuts that depend on the prompt are planned as bounds and settled by now.
     Foresee(run, result->plan);
+    FASTKV_RETURN_IF_ERROR(CheckDrops(run.row.method, run.row.context, result->plan));
     run.row.kv_bytes = result->kv_bytes;
     run.row.peak_bytes = std::max(run.row.peak_bytes, result->peak_bytes);
     return OkStatus();

@@ -25,6 +25,7 @@ struct BenchRunOptions {
   uint64_t seed = 0;      // of the prompts' random ids
   double ceiling_ms = 0;  // time for each ceiling each time; 0: not measured
   bool breakdown = false;
+  bool require_method = false;         // an error where a method other than full drops nothing
   const CancelFlag* cancel = nullptr;  // may be null
   // `done` in [0, 1], by the work that the plans foresee; `doing` names the run. May be null.
   std::function<void(double done, const std::string& doing)> on_progress;
@@ -33,7 +34,7 @@ struct BenchRunOptions {
 // One row for each context and method, contexts outermost. At each context, every method runs once
 // unmeasured for at most a few seconds; then all of them in turn, `repeat` times. A run that gets
 // no memory becomes its row's error. Errors: those of CreateMethod, of the prompt's length, of the
-// device; kCancelled.
+// device; kInvalidArgument where options.require_method is not met; kCancelled.
 Result<std::vector<SpeedRow>> RunBenchRows(const Engine& engine, const BenchRunOptions& options);
 
 }  // namespace fastkv
