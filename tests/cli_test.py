@@ -16,10 +16,11 @@ import cli_contract
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
+import cli_methods
 import cli_propagation
 import cli_support
 
-MODULES = (cli_calibrate, cli_contract, cli_generate, cli_hostile_text, cli_hostile_weights,
+MODULES = (cli_calibrate, cli_contract, cli_generate, cli_hostile_text, cli_hostile_weights, cli_methods,
            cli_propagation)
 
 

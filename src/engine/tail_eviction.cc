@@ -27,7 +27,7 @@ Result<TailEviction> TailEviction::Create(Backend& backend, const DecoderModel& 
                                           const PrefillPlan& plan) {
   TailEviction eviction(backend, model, *plan.eviction);
   const int64_t first_position = plan.prompt_tokens - plan.eviction->recent_rows;
-  for (const TokenSpan& span : plan.protected_tokens) {
+  for (const PromptSpan& span : plan.protected_tokens) {
     const int64_t begin = std::max<int64_t>(0, span.begin - first_position);
     if (begin < span.end - first_position) {
       eviction.protected_entries_.push_back({begin, span.end - first_position});

@@ -77,7 +77,7 @@ TEST_F(NeedleTokenizer, MarksTheTokensOfTheAnswer) {
   ASSERT_EQ(marks.size(), sample.value().answer_parts.size());
   for (size_t i = 0; i < marks.size(); ++i) {
     std::string value;
-    for (int64_t at = marks[i].value.begin; at < marks[i].value.end; ++at) {
+    for (int64_t at = marks[i].value.first; at < marks[i].value.end; ++at) {
       value += texts[static_cast<size_t>(at)];
     }
     EXPECT_EQ(value, sample.value().answer_parts[i]);

@@ -30,10 +30,10 @@ struct Budget {
 };
 
 // Prompt tokens [begin, end), by original position.
-struct TokenSpan {
+struct PromptSpan {
   int64_t begin = 0;
   int64_t end = 0;
-  bool operator==(const TokenSpan&) const = default;
+  bool operator==(const PromptSpan&) const = default;
 };
 
 // Fields without a comment on ranges are checked by CreateMethod, which names the allowed values.
@@ -66,7 +66,7 @@ struct MethodConfig {
   // budget; a budget too small for them is an error. What lies behind the prompt's end is ignored.
   int64_t protect_first = 0;
   int64_t protect_last = 0;
-  std::vector<TokenSpan> protect;  // in any order, may overlap
+  std::vector<PromptSpan> protect;  // in any order, may overlap
 };
 
 // The sizes of a model that methods depend on.

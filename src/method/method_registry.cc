@@ -73,7 +73,7 @@ Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   }
   FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.protect_first, 0, "--protect-first", "tokens"));
   FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.protect_last, 0, "--protect-last", "tokens"));
-  for (const TokenSpan& span : config.protect) {
+  for (const PromptSpan& span : config.protect) {
     if (span.begin < 0 || span.end < span.begin) {
       return InvalidArgumentError("protected tokens " + std::to_string(span.begin) + " to " +
                                   std::to_string(span.end) +

@@ -92,7 +92,7 @@ struct PrefillPlan {
   bool falls_gradually = false;
   std::optional<EvictionPlan> eviction;
   // Protected tokens by original position: ascending, disjoint, not touching, inside the prompt.
-  std::vector<TokenSpan> protected_tokens;
+  std::vector<PromptSpan> protected_tokens;
 
   // The first layer after which fewer tokens go on, or -1.
   int64_t CutLayer() const {

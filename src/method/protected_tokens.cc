@@ -6,14 +6,14 @@
 
 namespace fastkv {
 
-std::vector<TokenSpan> ProtectedTokens(const MethodConfig& config, int64_t prompt_tokens) {
-  std::vector<TokenSpan> spans = config.protect;
+std::vector<PromptSpan> ProtectedTokens(const MethodConfig& config, int64_t prompt_tokens) {
+  std::vector<PromptSpan> spans = config.protect;
   spans.push_back({0, config.protect_first});
   spans.push_back({prompt_tokens - std::min(config.protect_last, prompt_tokens), prompt_tokens});
   std::sort(spans.begin(), spans.end(),
-            [](const TokenSpan& a, const TokenSpan& b) { return a.begin < b.begin; });
-  std::vector<TokenSpan> merged;
-  for (TokenSpan span : spans) {
+            [](const PromptSpan& a, const PromptSpan& b) { return a.begin < b.begin; });
+  std::vector<PromptSpan> merged;
+  for (PromptSpan span : spans) {
     span.end = std::min(span.end, prompt_tokens);
     if (span.begin >= span.end) continue;
     if (!merged.empty() && span.begin <= merged.back().end) {
@@ -25,17 +25,17 @@ std::vector<TokenSpan> ProtectedTokens(const MethodConfig& config, int64_t promp
   return merged;
 }
 
-int64_t TokensNeeded(std::span<const TokenSpan> protected_tokens, int64_t prompt_tokens,
+int64_t TokensNeeded(std::span<const PromptSpan> protected_tokens, int64_t prompt_tokens,
                      int64_t tail) {
   if (protected_tokens.empty()) return 0;
   int64_t needed = tail;
-  for (const TokenSpan& span : protected_tokens) {
+  for (const PromptSpan& span : protected_tokens) {
     needed += std::max<int64_t>(0, std::min(span.end, prompt_tokens - tail) - span.begin);
   }
   return needed;
 }
 
-Status CheckProtectedFit(std::span<const TokenSpan> protected_tokens, int64_t prompt_tokens,
+Status CheckProtectedFit(std::span<const PromptSpan> protected_tokens, int64_t prompt_tokens,
                          int64_t tail, int64_t budget, const std::string& what) {
   const int64_t needed = TokensNeeded(protected_tokens, prompt_tokens, tail);
   if (needed <= budget) return OkStatus();
@@ -46,10 +46,10 @@ Status CheckProtectedFit(std::span<const TokenSpan> protected_tokens, int64_t pr
       "; raise the budget or protect fewer tokens");
 }
 
-std::vector<ColumnSpan> ReceivedIndices(std::span<const TokenSpan> protected_tokens,
+std::vector<ColumnSpan> ReceivedIndices(std::span<const PromptSpan> protected_tokens,
                                         std::span<const int32_t> positions) {
   std::vector<ColumnSpan> spans;
-  for (const TokenSpan& span : protected_tokens) {
+  for (const PromptSpan& span : protected_tokens) {
     if (positions.empty()) {
       spans.push_back({span.begin, span.end});
       continue;

@@ -18,14 +18,14 @@ TEST(ProtectedTokensTest, SpansAreSortedMergedAndCutToThePrompt) {
   config.protect_first = 3;
   config.protect_last = 2;
   config.protect = {{7, 8}, {5, 5}, {3, 4}, {6, 7}, {9, 40}, {50, 60}};
-  EXPECT_THAT(ProtectedTokens(config, 10), ElementsAre(TokenSpan{0, 4}, TokenSpan{6, 10}));
-  EXPECT_THAT(ProtectedTokens(config, 2), ElementsAre(TokenSpan{0, 2}));
+  EXPECT_THAT(ProtectedTokens(config, 10), ElementsAre(PromptSpan{0, 4}, PromptSpan{6, 10}));
+  EXPECT_THAT(ProtectedTokens(config, 2), ElementsAre(PromptSpan{0, 2}));
   config.protect_last = INT64_MAX;
-  EXPECT_THAT(ProtectedTokens(config, 10), ElementsAre(TokenSpan{0, 10}));
+  EXPECT_THAT(ProtectedTokens(config, 10), ElementsAre(PromptSpan{0, 10}));
 }
 
 TEST(ProtectedTokensTest, TheTailIsNotCountedTwice) {
-  const std::vector<TokenSpan> spans = {{0, 4}, {6, 10}};
+  const std::vector<PromptSpan> spans = {{0, 4}, {6, 10}};
   EXPECT_EQ(TokensNeeded(spans, 10, 0), 8);
   EXPECT_EQ(TokensNeeded(spans, 10, 3), 8);
   EXPECT_EQ(TokensNeeded(spans, 10, 5), 9);
@@ -37,7 +37,7 @@ TEST(ProtectedTokensTest, TheTailIsNotCountedTwice) {
 }
 
 TEST(ProtectedTokensTest, IndicesFollowWhatALayerReceived) {
-  const std::vector<TokenSpan> spans = {{2, 4}, {8, 9}};
+  const std::vector<PromptSpan> spans = {{2, 4}, {8, 9}};
   const std::vector<ColumnSpan> whole = ReceivedIndices(spans, {});
   ASSERT_EQ(whole.size(), 2U);
   EXPECT_EQ(whole[1].begin, 8);

@@ -70,7 +70,7 @@ class ToyLayer {
     const LayerPlan& layer_plan = selecting ? plan.selection_pass.back() : plan.layers[0];
     ObservationScratch scratch = ObservationScratch::Allocate(*backend_, shape_, plan).value();
     LayerInputs inputs = Observe(layer_plan, scratch);
-    for (const TokenSpan& span : plan.protected_tokens) {
+    for (const PromptSpan& span : plan.protected_tokens) {
       inputs.protected_tokens.push_back({span.begin, span.end});
     }
     LayerObservation observation(*backend_, scratch, inputs);
