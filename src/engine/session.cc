@@ -36,7 +36,8 @@ std::string Describe(const PrefillReport& report) {
     while (end < report.layers.size() && report.layers[end] == report.layers[first]) ++end;
     const LayerReport& layer = report.layers[first];
     const auto [least, most] = std::minmax_element(layer.kv_len.begin(), layer.kv_len.end());
-    text += (text.empty() ? "layer " : "; ") + std::to_string(first);
+    text += (text.empty() ? "" : "; ");
+    text += (end > first + 1 ? "layers " : "layer ") + std::to_string(first);
     if (end > first + 1) text += "-" + std::to_string(end - 1);
     text += ": " + std::to_string(layer.tokens_in) + " tokens, " + std::to_string(*least);
     if (*least != *most) text += " to " + std::to_string(*most);

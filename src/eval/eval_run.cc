@@ -82,9 +82,11 @@ Json RunSettings(const EvalRun& run) {
   json["kv"] = run.has_budget ? BudgetJson(method.kv) : Json(nullptr);
   json["tsp"] = BudgetJson(method.tsp);
   json["tsp_layer"] = method.tsp_layer ? Json(*method.tsp_layer) : Json(nullptr);
-  json["window"] = method.window;
+  json["window"] = method.window ? Json(*method.window) : Json(nullptr);
   json["kernel"] = method.kernel;
-  json["pooling"] = method.pooling == PoolingKind::kMax ? "max" : "avg";
+  json["pooling"] = !method.pooling                        ? Json(nullptr)
+                    : *method.pooling == PoolingKind::kMax ? Json("max")
+                                                           : Json("avg");
   return json;
 }
 

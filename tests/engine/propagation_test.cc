@@ -142,6 +142,18 @@ TEST_F(PropagationTest, MassDecidesANumberThatFastKvCanReplay) {
   }
 }
 
+TEST_F(PropagationTest, MassLeavesRoomForProtectedTokens) {
+  MethodConfig method = WithRule({.rule = "mass", .mass = 0.01, .min_rate = 0});
+  method.kv = Budget::Rate(1);
+  method.tsp = Budget::Rate(0.9);
+  method.protect = {{100, 300}};
+  const TestRun run = Run(RandomIds(600, 11), method);
+  ASSERT_TRUE(run.prefill.propagated.has_value());
+  const std::vector<int32_t>& propagated = *run.prefill.propagated;
+  EXPECT_EQ(propagated.size(), 208u);  // the protected ones and the window
+  for (int32_t i = 0; i < 200; ++i) EXPECT_EQ(propagated[static_cast<size_t>(i)], 100 + i);
+}
+
 TEST_F(PropagationTest, MoreMassLetsMoreTokensThrough) {
   int64_t before = 0;
   for (const double mass : {0.3, 0.5, 0.7}) {
