@@ -80,10 +80,10 @@ Json RunSettings(const EvalRun& run) {
   json["label"] = run.label;
   json["method"] = method.name;
   json["kv"] = run.has_budget ? BudgetJson(method.kv) : Json(nullptr);
-  json["tsp"] = BudgetJson(method.tsp);
+  json["tsp"] = method.tsp ? BudgetJson(*method.tsp) : Json(nullptr);
   json["tsp_layer"] = method.tsp_layer ? Json(*method.tsp_layer) : Json(nullptr);
   json["window"] = method.window ? Json(*method.window) : Json(nullptr);
-  json["kernel"] = method.kernel;
+  json["kernel"] = method.kernel ? Json(*method.kernel) : Json(nullptr);
   json["pooling"] = !method.pooling                        ? Json(nullptr)
                     : *method.pooling == PoolingKind::kMax ? Json("max")
                                                            : Json("avg");

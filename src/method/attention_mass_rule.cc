@@ -94,7 +94,7 @@ std::unique_ptr<PropagationRule> CreateAttentionMassRule(const MethodConfig& con
                   .entropy_factor = propagation.entropy_factor,
                   .min_rate = propagation.min_rate,
                   .window = WindowOptions::Of(config)},
-      config.tsp);
+      TspBudgetOf(config));
 }
 
 }  // namespace fastkv

@@ -107,7 +107,10 @@ Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens,
       // Where a rule gives this layer less than the budget, protected tokens may take up to that.
       const int64_t needed =
           TokensNeeded(plan.protected_tokens, prompt_tokens, retention_->TailTokens());
-      capacity = std::max(retention_->LayerCapacity(i, tokens, budget), std::min(needed, budget));
+      capacity = std::max(
+          retention_->LayerCapacity(
+              {.layer = i, .prompt_tokens = prompt_tokens, .tokens = tokens, .capacity = budget}),
+          std::min(needed, budget));
     }
     layer.kv_len = std::min(capacity, tokens);
     if (!layer.keeps_all()) {
