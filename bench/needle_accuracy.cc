@@ -35,7 +35,7 @@ struct Answer {
 
 Result<Answer> Ask(const Engine& engine, const Tokenizer& tokenizer, const NeedleSample& sample,
                    const std::string& method) {
-  FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(sample.prompt, {}));
+  FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, EncodeNeedlePrompt(tokenizer, sample));
   Session session(engine);
   FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = {.name = method}}));
   Answer answer;
@@ -67,9 +67,7 @@ Result<Json> Measure(const Options& options) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> f32, load(ComputeType::kF32));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> bf16, load(ComputeType::kBF16));
   FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, f32->tokenizer());
-  const TokenCounter count_tokens = [&](std::string_view text) {
-    return static_cast<int64_t>(tokenizer->Encode(text, {}).value().size());
-  };
+  const TokenCounter count_tokens = NeedleTokenCounter(*tokenizer);
   Json rows = Json::array();
   for (const std::string method : {"full", "fastkv"}) {
     double f32_sum = 0;

@@ -120,23 +120,15 @@ class DemoRunner {
     return CreateMethod(method_.config, ShapeOf(config)).status();
   }
 
-  Result<std::vector<int32_t>> Encode(std::string_view text) const {
-    return tokenizer_.Encode(text, {});
-  }
-
   Result<std::vector<NeedleSample>> MakeSamples() const {
-    // Counting cannot fail on ASCII; a failure would give a length that no prompt can hit.
-    const TokenCounter count_tokens = [&](std::string_view text) {
-      const Result<std::vector<int32_t>> ids = Encode(text);
-      return ids.ok() ? static_cast<int64_t>(ids.value().size()) : INT32_MAX;
-    };
     const auto num_tasks = std::clamp<int64_t>(options_.max_questions, 1, std::size(kTasks));
     return MakeNeedleContextWithQuestions({kTasks, static_cast<size_t>(num_tasks)},
-                                          options_.context_tokens, options_.seed, count_tokens);
+                                          options_.context_tokens, options_.seed,
+                                          NeedleTokenCounter(tokenizer_));
   }
 
   Status Ask(const NeedleSample& sample) {
-    FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, Encode(sample.prompt));
+    FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, EncodeNeedlePrompt(tokenizer_, sample));
     data_.comparison.questions.push_back({sample.question, sample.answer});
     FASTKV_RETURN_IF_ERROR(AnswerInFull(sample, ids));
     FASTKV_ASSIGN_OR_RETURN(const Session session, Answer(sample, ids, method_));

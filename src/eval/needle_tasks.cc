@@ -1,6 +1,7 @@
 #include "eval/needle_tasks.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr std::string_view kTaskNames[] = {"number", "word", "dense", "values", "many", "trace"};
 constexpr double kFactShare = 0.04;
 constexpr double kMinFill = 0.98;
+constexpr int64_t kMinPlayTokens = 24;  // about a sentence
 constexpr int kMaxKeysAsked = 3;
 // Draws of a sentence that still fits before the rest of the budget is given up.
 constexpr int kMaxFitDraws = 32;
@@ -226,21 +228,57 @@ class NeedleBuild {
 
 std::span<const std::string_view> NeedleTaskNames() { return kTaskNames; }
 
+std::vector<std::string_view> NeedlePromptPieces(const NeedleSample& sample) {
+  const Grammar::Chat& chat = Grammar::BuiltIn().chat();
+  std::vector<std::string_view> pieces;
+  std::string_view rest = sample.prompt;
+  for (const size_t size :
+       {chat.user_open.size(), sample.context.size(), chat.between_context_and_question.size()}) {
+    pieces.push_back(rest.substr(0, size));
+    rest.remove_prefix(size);
+  }
+  pieces.push_back(rest);
+  return pieces;
+}
+
+Result<std::vector<int32_t>> EncodeNeedlePrompt(const Tokenizer& tokenizer,
+                                                const NeedleSample& sample) {
+  std::vector<int32_t> ids;
+  for (const std::string_view piece : NeedlePromptPieces(sample)) {
+    FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> piece_ids, tokenizer.Encode(piece, {}));
+    ids.insert(ids.end(), piece_ids.begin(), piece_ids.end());
+  }
+  return ids;
+}
+
+TokenCounter NeedleTokenCounter(const Tokenizer& tokenizer) {
+  return [&tokenizer](std::string_view text) {
+    const Result<std::vector<int32_t>> ids = tokenizer.Encode(text, {});
+    return ids.ok() ? static_cast<int64_t>(ids->size()) : std::numeric_limits<int32_t>::max();
+  };
+}
+
 Result<std::vector<NeedleSample>> MakeNeedleContextWithQuestions(
     std::span<const std::string_view> tasks, int64_t target_tokens, uint64_t seed,
     const TokenCounter& count_tokens) {
   FASTKV_RETURN_IF_ERROR(CheckArguments(tasks, target_tokens));
-  const auto min_tokens = static_cast<int64_t>(kMinFill * static_cast<double>(target_tokens)) + 1;
+  const int64_t min_tokens =
+      std::min(target_tokens - kMinPlayTokens,
+               static_cast<int64_t>(kMinFill * static_cast<double>(target_tokens)) + 1);
   const Grammar::Chat& chat = Grammar::BuiltIn().chat();
-  int64_t budget_tokens = target_tokens - kQuestionTokens -
-                          count_tokens(chat.user_open + chat.between_context_and_question +
-                                       chat.turn_close + chat.assistant_open);
+  int64_t budget_tokens = target_tokens - kQuestionTokens - count_tokens(chat.user_open) -
+                          count_tokens(chat.between_context_and_question) -
+                          count_tokens(chat.turn_close + chat.assistant_open);
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     FASTKV_ASSIGN_OR_RETURN(std::vector<NeedleSample> samples,
                             NeedleBuild(seed, count_tokens).Samples(tasks, budget_tokens));
     int64_t longest = 0;
     for (const NeedleSample& sample : samples) {
-      longest = std::max(longest, count_tokens(sample.prompt));
+      int64_t prompt_tokens = 0;
+      for (const std::string_view piece : NeedlePromptPieces(sample)) {
+        prompt_tokens += count_tokens(piece);
+      }
+      longest = std::max(longest, prompt_tokens);
     }
     if (longest <= target_tokens && longest >= min_tokens) return samples;
     // One token less each time, so that two budgets never take turns for ever.

@@ -1,9 +1,12 @@
 // The built-in tasks: questions about facts hidden in generated prose. The needle model in models/
 // was trained on exactly this language.
 //
-//   number  one secret number among many               values  all numbers of one key, in text
-//   order word    one password among many                    many    the numbers of two or three
-//   keys dense   as number, in a context of facts alone     trace   which names share a value
+//   number  one secret number among many
+//   word    one password among many
+//   dense   as number, in a context of facts alone
+//   values  all numbers of one key, in text order
+//   many    the numbers of two or three keys
+//   trace   which names share a value
 #ifndef FASTKV_EVAL_NEEDLE_TASKS_H_
 #define FASTKV_EVAL_NEEDLE_TASKS_H_
 
@@ -16,6 +19,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "text/tokenizer.h"
 
 namespace fastkv {
 
@@ -41,11 +45,26 @@ struct NeedleSample {
   std::vector<FactSpan> facts;  // one for each answer part, in the order of the parts
 };
 
+// The parts of `sample.prompt` that are tokenised each by itself, as in the prompts that the needle
+// model was trained on. As one text, the context's last full stop and the empty line after it give
+// a token that stood nowhere in training: at 4,096 tokens the share of right `word` answers falls
+// from 1.00 to 0.67. Views into `sample`.
+std::vector<std::string_view> NeedlePromptPieces(const NeedleSample& sample);
+
+// The ids of a prompt, piece by piece. Errors: those of the tokenizer.
+Result<std::vector<int32_t>> EncodeNeedlePrompt(const Tokenizer& tokenizer,
+                                                const NeedleSample& sample);
+
+// Counts with `tokenizer`, which must outlive it. A text that the tokenizer refuses counts as more
+// than any prompt may have, so that no sample comes out of it.
+TokenCounter NeedleTokenCounter(const Tokenizer& tokenizer);
+
 // number, word, dense, values, many, trace.
 std::span<const std::string_view> NeedleTaskNames();
 
-// One sample: the prompt has at most `target_tokens` tokens and at least 98 % of them. The same
-// arguments give the same sample on every machine.
+// One sample: the prompt, counted piece by piece, has at most `target_tokens` tokens and at least
+// 98 % of them, or 24 less where that is fewer. The same arguments give the same sample on every
+// machine.
 // Errors: kInvalidArgument (no such task; target below kMinNeedleTokens), kLimit (the keys run out
 // before the target is reached, or no sample hits the length).
 Result<NeedleSample> MakeNeedleSample(std::string_view task, int64_t target_tokens, uint64_t seed,
@@ -59,8 +78,8 @@ Result<std::vector<NeedleSample>> MakeNeedleContextWithQuestions(
     std::span<const std::string_view> tasks, int64_t target_tokens, uint64_t seed,
     const TokenCounter& count_tokens);
 
-// Below this the 2 % play in length is smaller than a sentence.
-inline constexpr int64_t kMinNeedleTokens = 1024;
+// Below this the facts that some questions ask for leave no room for prose.
+inline constexpr int64_t kMinNeedleTokens = 256;
 
 // The share of the parts that occur in `output`, 0 to 1. REQUIRES: answer_parts is not empty.
 double ScoreNeedleOutput(std::string_view output, std::span<const std::string> answer_parts);

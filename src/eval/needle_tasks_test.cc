@@ -93,11 +93,21 @@ INSTANTIATE_TEST_SUITE_P(Needle, EveryTask, ::testing::ValuesIn(NeedleTaskNames(
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(EveryTask, HitsTheLength) {
-  for (const int64_t target : {1024, 1500, 4096, 16384}) {
+  for (const int64_t target : {1200, 1500, 4096, 16384}) {
     for (uint64_t seed = 0; seed < 4; ++seed) {
       const int64_t tokens = CountTokens(Sample(GetParam(), target, seed).prompt);
       EXPECT_LE(tokens, target);
       EXPECT_GE(static_cast<double>(tokens), 0.98 * static_cast<double>(target));
+    }
+  }
+}
+
+TEST_P(EveryTask, StaysWithinASentenceOfAShortLength) {
+  for (const int64_t target : {kMinNeedleTokens, int64_t{300}, int64_t{512}}) {
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      const int64_t tokens = CountTokens(Sample(GetParam(), target, seed).prompt);
+      EXPECT_LE(tokens, target);
+      EXPECT_GE(tokens, target - 24);
     }
   }
 }
@@ -111,6 +121,16 @@ TEST_P(EveryTask, PromptIsContextAndQuestionInChatStrings) {
   const NeedleSample sample = Sample(GetParam(), 2048, 3);
   EXPECT_EQ(sample.prompt, "<|im_start|>user\n" + sample.context + "\n\n" + sample.question +
                                "<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_P(EveryTask, PiecesAreThePromptCutAroundTheContext) {
+  const NeedleSample sample = Sample(GetParam(), 1024, 3);
+  const std::vector<std::string_view> pieces = NeedlePromptPieces(sample);
+  ASSERT_THAT(pieces, SizeIs(4));
+  EXPECT_EQ(pieces[0], "<|im_start|>user\n");
+  EXPECT_EQ(pieces[1], sample.context);
+  EXPECT_EQ(pieces[2], "\n\n");
+  EXPECT_EQ(pieces[3], sample.question + "<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST_P(EveryTask, EverySentenceHasOneSpaceBeforeIt) {
@@ -255,14 +275,14 @@ TEST(NeedleTasks, SeveralQuestionsShareOneContext) {
 
 TEST(NeedleTasks, SeveralQuestionsFitIntoAShortContext) {
   const std::string_view tasks[] = {"number", "many", "word", "number", "number"};
-  const auto samples = MakeNeedleContextWithQuestions(tasks, kMinNeedleTokens, 1, CountTokens);
+  const auto samples = MakeNeedleContextWithQuestions(tasks, 1024, 1, CountTokens);
   ASSERT_TRUE(samples.ok()) << samples.status().message();
   int64_t longest = 0;
   for (const NeedleSample& sample : samples.value()) {
     longest = std::max(longest, CountTokens(sample.prompt));
   }
-  EXPECT_LE(longest, kMinNeedleTokens);
-  EXPECT_GE(static_cast<double>(longest), 0.98 * kMinNeedleTokens);
+  EXPECT_LE(longest, 1024);
+  EXPECT_GE(static_cast<double>(longest), 0.97 * 1024);
 }
 
 TEST(NeedleTasks, CorrectsForATokenizerThatCountsSentencesApart) {

@@ -5,6 +5,8 @@
 
 #include "eval/fact_marks.h"
 #include "eval/needle_tasks.h"
+#include "io/json.h"
+#include "tests/unpack_testdata.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -19,13 +21,13 @@ class NeedleTokenizer : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete std::exchange(tokenizer_, nullptr); }
 
-  static std::vector<int32_t> Encode(std::string_view text) {
-    auto ids = tokenizer_->Encode(text, {});
+  static std::vector<int32_t> Encode(const NeedleSample& sample) {
+    auto ids = EncodeNeedlePrompt(*tokenizer_, sample);
     EXPECT_TRUE(ids.ok()) << ids.status().message();
     return std::move(ids).value();
   }
   static int64_t CountTokens(std::string_view text) {
-    return static_cast<int64_t>(Encode(text).size());
+    return NeedleTokenCounter(*tokenizer_)(text);
   }
 
   static Tokenizer* tokenizer_;
@@ -37,11 +39,29 @@ TEST_F(NeedleTokenizer, GivesEveryTaskBackByteForByteAtItsLength) {
     for (const int64_t target : {1024, 8192}) {
       const auto sample = MakeNeedleSample(task, target, 1, CountTokens);
       ASSERT_TRUE(sample.ok()) << sample.status().message();
-      const std::vector<int32_t> ids = Encode(sample.value().prompt);
+      const std::vector<int32_t> ids = Encode(sample.value());
       EXPECT_EQ(tokenizer_->Decode(ids), sample.value().prompt);
       EXPECT_LE(static_cast<int64_t>(ids.size()), target);
       EXPECT_GE(static_cast<double>(ids.size()), 0.98 * static_cast<double>(target));
     }
+  }
+}
+
+TEST_F(NeedleTokenizer, GivesTheTokensThatTheModelWasTrainedOn) {
+  const auto golden =
+      ReadJsonFile(RealFileSystem(),
+                   UnpackedTestArchive("needle_golden") + "/needle-16m.expected.json", 64 << 20);
+  ASSERT_TRUE(golden.ok()) << golden.status().message();
+  const Json& cases = golden.value()["cases"];
+  ASSERT_EQ(cases.size(), 6u);
+  for (const Json& item : cases) {
+    NeedleSample sample;
+    sample.prompt = item["prompt"].get<std::string>();
+    const size_t context_begin = std::string_view("<|im_start|>user\n").size();
+    const size_t context_end = sample.prompt.find("\n\n");
+    ASSERT_NE(context_end, sample.prompt.npos);
+    sample.context = sample.prompt.substr(context_begin, context_end - context_begin);
+    EXPECT_EQ(Encode(sample), item["input_ids"].get<std::vector<int32_t>>());
   }
 }
 
@@ -61,7 +81,7 @@ TEST_F(NeedleTokenizer, SentencesKeepTheirTokensInTheContext) {
 TEST_F(NeedleTokenizer, ChatMarksAreOneTokenEach) {
   const auto sample = MakeNeedleSample("number", 1024, 3, CountTokens);
   ASSERT_TRUE(sample.ok());
-  const std::vector<int32_t> ids = Encode(sample.value().prompt);
+  const std::vector<int32_t> ids = Encode(sample.value());
   int64_t num_special = 0;
   for (const int32_t id : ids) num_special += tokenizer_->is_special(id) ? 1 : 0;
   EXPECT_EQ(num_special, 3);
@@ -72,7 +92,7 @@ TEST_F(NeedleTokenizer, MarksTheTokensOfTheAnswer) {
   ASSERT_TRUE(sample.ok());
   std::vector<std::string> texts;
   Tokenizer::StreamingDecoder decoder(*tokenizer_);
-  for (const int32_t id : Encode(sample.value().prompt)) texts.push_back(decoder.Take(id));
+  for (const int32_t id : Encode(sample.value())) texts.push_back(decoder.Take(id));
   const std::vector<MarkedFact> marks = MarkFacts(sample.value(), texts);
   ASSERT_EQ(marks.size(), sample.value().answer_parts.size());
   for (size_t i = 0; i < marks.size(); ++i) {

@@ -19,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "io/file.h"
 #include "io/system_calls.h"
@@ -34,8 +35,8 @@ enum class Fault {
   kEarlyEnd,     // a read finds the end of the file; other calls succeed
 };
 
-// Counts the calls (open, stat, read, write, sync, rename, map, resolve) and lets number
-// `fault_at`, counted from 0, meet `fault`. Thread-safe.
+// Counts the calls (open, stat, read, write, sync, rename, map, resolve, make and list a folder)
+// and lets number `fault_at`, counted from 0, meet `fault`. Thread-safe.
 class FaultySystemCalls final : public SystemCalls {
  public:
   FaultySystemCalls(int64_t fault_at, Fault fault) : fault_at_(fault_at), fault_(fault) {}
@@ -71,6 +72,12 @@ class FaultySystemCalls final : public SystemCalls {
   }
   char* RealPath(const char* path, char* resolved) override {
     return Fails(false) ? nullptr : SystemCalls::RealPath(path, resolved);
+  }
+  int MakeDirectory(const char* path, mode_t mode) override {
+    return Fails(false) ? -1 : SystemCalls::MakeDirectory(path, mode);
+  }
+  DIR* OpenDirectory(const char* path) override {
+    return Fails(false) ? nullptr : SystemCalls::OpenDirectory(path);
   }
 
  private:
@@ -127,6 +134,10 @@ class FaultFileSystem final : public FileSystem {
   }
   Result<std::unique_ptr<AppendFile>> OpenForAppend(const std::string& path) override {
     return files_->OpenForAppend(path);
+  }
+  Status CreateDirectory(const std::string& path) override { return files_->CreateDirectory(path); }
+  Result<std::vector<std::string>> ListDirectory(const std::string& path) override {
+    return files_->ListDirectory(path);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ Status SystemError(const std::string& action, const std::string& path, int error
   switch (error) {
     case ENOENT:
     case ENOTDIR:
+    case EEXIST:
     case EACCES:
     case EPERM:
     case ELOOP:
@@ -75,6 +77,8 @@ class PosixFileSystem final : public FileSystem {
   Result<std::string> RealPath(const std::string& path) override;
   Status WriteFile(const std::string& path, std::string_view content) override;
   Result<std::unique_ptr<AppendFile>> OpenForAppend(const std::string& path) override;
+  Status CreateDirectory(const std::string& path) override;
+  Result<std::vector<std::string>> ListDirectory(const std::string& path) override;
 
  private:
   // False when nothing is there.
@@ -247,8 +251,43 @@ Status PosixFileSystem::WriteFile(const std::string& path, std::string_view cont
 
 Result<std::unique_ptr<AppendFile>> PosixFileSystem::OpenForAppend(const std::string& path) {
   FASTKV_ASSIGN_OR_RETURN(OpenedFile file, OpenRegular(path, O_WRONLY | O_APPEND | O_CREAT));
+  // File systems without locks fail in another way; then there is no such protection.
+  if (flock(file.descriptor.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return InvalidArgumentError("cannot append to " + path +
+                                ": another process is writing it; wait for it or end it first");
+  }
   return std::unique_ptr<AppendFile>(
       std::make_unique<PosixAppendFile>(calls_, std::move(file.descriptor), path));
+}
+
+Status PosixFileSystem::CreateDirectory(const std::string& path) {
+  FASTKV_RETURN_IF_ERROR(CheckPathText(path));
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string folder = path.substr(0, end);
+    if (calls_.MakeDirectory(folder.c_str(), 0777) != 0 && errno != EEXIST) {
+      return SystemError("create the folder", folder, errno);
+    }
+    if (end == std::string::npos) break;
+  }
+  FASTKV_ASSIGN_OR_RETURN(const bool is_folder, IsDirectory(path));
+  return is_folder ? OkStatus() : SystemError("create the folder", path, EEXIST);
+}
+
+Result<std::vector<std::string>> PosixFileSystem::ListDirectory(const std::string& path) {
+  FASTKV_RETURN_IF_ERROR(CheckPathText(path));
+  std::vector<std::string> names;
+  DIR* folder = calls_.OpenDirectory(path.c_str());
+  if (folder == nullptr) return SystemError("list", path, errno);
+  errno = 0;
+  for (const dirent* entry = readdir(folder); entry != nullptr; entry = readdir(folder)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  const int error = errno;
+  closedir(folder);
+  if (error != 0) return SystemError("list", path, error);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace

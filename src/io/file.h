@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 
@@ -26,7 +27,8 @@ class MappedFile {
   virtual bool damaged() const = 0;
 };
 
-// Appends to one file. Not thread-safe.
+// Appends to one file; as long as it lives, no other process may open the file for appending. Not
+// thread-safe.
 class AppendFile {
  public:
   virtual ~AppendFile() = default;
@@ -50,8 +52,14 @@ class FileSystem {
   virtual Result<std::string> RealPath(const std::string& path) = 0;
   // Replaces the file in one step: temporary name, sync, rename. On failure the old file stands.
   virtual Status WriteFile(const std::string& path, std::string_view content) = 0;
-  // Opens for appending, creating the file where it is missing.
+  // Opens for appending, creating the file where it is missing. Errors: kInvalidArgument also when
+  // another process has it open for appending.
   virtual Result<std::unique_ptr<AppendFile>> OpenForAppend(const std::string& path) = 0;
+  // Makes the folder and those above it where they are missing. Errors: kNotFound (something that
+  // is no folder stands in the way, no permission), kIo.
+  virtual Status CreateDirectory(const std::string& path) = 0;
+  // The names of what lies in a folder, sorted by their bytes.
+  virtual Result<std::vector<std::string>> ListDirectory(const std::string& path) = 0;
 };
 
 // The machine's files; lives as long as the process.

@@ -133,6 +133,36 @@ TEST_F(FileTest, Appends) {
   EXPECT_TRUE(*files_.Exists(folder_.File("new")));
 }
 
+TEST_F(FileTest, OneWriterAppendsAtATime) {
+  const auto first = files_.OpenForAppend(folder_.File("log"));
+  ASSERT_TRUE(first.ok());
+  const Status second = files_.OpenForAppend(folder_.File("log")).status();
+  EXPECT_EQ(second.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(second.message(), HasSubstr(folder_.File("log")));
+}
+
+TEST_F(FileTest, CreatesFoldersWithThoseAbove) {
+  EXPECT_TRUE(files_.CreateDirectory(folder_.File("a/b/c")).ok());
+  EXPECT_TRUE(*files_.IsDirectory(folder_.File("a/b/c")));
+  EXPECT_TRUE(files_.CreateDirectory(folder_.File("a/b/c/")).ok()) << "again";
+  Write(folder_.File("file"), "1");
+  EXPECT_EQ(files_.CreateDirectory(folder_.File("file")).code(), StatusCode::kNotFound);
+  EXPECT_EQ(files_.CreateDirectory(folder_.File("file/below")).code(), StatusCode::kNotFound);
+  EXPECT_EQ(files_.CreateDirectory("").code(), StatusCode::kNotFound);
+  EXPECT_EQ(files_.CreateDirectory(std::string("a\0b", 3)).code(), StatusCode::kNotFound);
+}
+
+TEST_F(FileTest, ListsFolders) {
+  Write(folder_.File("b"), "1");
+  Write(folder_.File("a"), "1");
+  Write(folder_.File(".c"), "1");
+  std::filesystem::create_directory(folder_.File("d"));
+  EXPECT_THAT(*files_.ListDirectory(folder_.path()), testing::ElementsAre(".c", "a", "b", "d"));
+  EXPECT_THAT(*files_.ListDirectory(folder_.File("d")), testing::IsEmpty());
+  EXPECT_EQ(files_.ListDirectory(folder_.File("a")).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(files_.ListDirectory(folder_.File("e")).status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(FileTest, FullDisksAreReported) {
   FaultFileSystem files(2, Fault::kNoSpace);
   const Status status = files.WriteFile(folder_.File("a"), "x");
@@ -251,6 +281,24 @@ TEST_P(FaultTest, Append) {
     }
   }
   EXPECT_GE(num_faults, 5) << "stat, open, stat, write, sync";
+}
+
+TEST_P(FaultTest, Folders) {
+  const std::string path = folder_.File("a/b");
+  int64_t num_faults = 0;
+  for (;; ++num_faults) {
+    std::filesystem::remove_all(folder_.File("a"));
+    FaultFileSystem files(num_faults, GetParam());
+    Status status = files.CreateDirectory(path);
+    if (status.ok()) status = files.ListDirectory(path).status();
+    if (!files.reached()) break;
+    if (harmless() || GetParam() == Fault::kEarlyEnd) {
+      EXPECT_TRUE(status.ok()) << status.message();
+    } else {
+      EXPECT_THAT(status.code(), AnyOf(StatusCode::kIo, StatusCode::kMemory)) << status.message();
+    }
+  }
+  EXPECT_GE(num_faults, 5) << "the folders above, two that are made, stat, list";
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryFault, FaultTest,

@@ -2,6 +2,7 @@
 #ifndef FASTKV_IO_MEMORY_FILE_SYSTEM_H_
 #define FASTKV_IO_MEMORY_FILE_SYSTEM_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "io/file.h"
@@ -18,7 +20,7 @@
 namespace fastkv {
 
 // Paths are keys: nothing is resolved but links set with PutLink. A path is a directory when a file
-// lies below it. A mapping holds a copy of the content,
+// lies below it, so that folders need not be made. A mapping holds a copy of the content,
 // but must not outlive the file system, nor may an append file. Not thread-safe.
 class MemoryFileSystem final : public FileSystem {
  public:
@@ -56,6 +58,23 @@ class MemoryFileSystem final : public FileSystem {
   }
   Result<std::unique_ptr<AppendFile>> OpenForAppend(const std::string& path) override {
     return std::unique_ptr<AppendFile>(std::make_unique<Appender>(files_[path]));
+  }
+  Status CreateDirectory(const std::string& path) override {
+    if (Find(path) != nullptr) return NotFoundError("cannot create the folder " + path);
+    return OkStatus();
+  }
+  Result<std::vector<std::string>> ListDirectory(const std::string& path) override {
+    if (!IsFolder(path)) return Missing(path);
+    const std::string prefix = path + "/";
+    std::vector<std::string> names;
+    for (auto file = files_.lower_bound(prefix);
+         file != files_.end() && file->first.compare(0, prefix.size(), prefix) == 0; ++file) {
+      const std::string below = file->first.substr(prefix.size());
+      names.push_back(below.substr(0, below.find('/')));
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
   }
 
  private:

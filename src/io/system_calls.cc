@@ -26,5 +26,7 @@ void* SystemCalls::MapReadOnly(size_t num_bytes, int fd) {
   return ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
 }
 char* SystemCalls::RealPath(const char* path, char* resolved) { return ::realpath(path, resolved); }
+int SystemCalls::MakeDirectory(const char* path, mode_t mode) { return ::mkdir(path, mode); }
+DIR* SystemCalls::OpenDirectory(const char* path) { return ::opendir(path); }
 
 }  // namespace fastkv

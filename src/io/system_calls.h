@@ -3,6 +3,7 @@
 #ifndef FASTKV_IO_SYSTEM_CALLS_H_
 #define FASTKV_IO_SYSTEM_CALLS_H_
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -29,6 +30,8 @@ class SystemCalls {
   virtual void* MapReadOnly(size_t num_bytes, int fd);
   // `resolved` holds PATH_MAX bytes.
   virtual char* RealPath(const char* path, char* resolved);
+  virtual int MakeDirectory(const char* path, mode_t mode);
+  virtual DIR* OpenDirectory(const char* path);
 };
 
 // A file system over `calls`, which must outlive it and everything that it opens.

@@ -92,6 +92,27 @@ class CpuBackend final : public Backend {
   void WindowScores(const WindowScoresParams& params) override {
     cpu::WindowScores(*context_, params);
   }
+  void ColumnScores(const ColumnScoresParams& params) override {
+    cpu::ColumnScores(*context_, params);
+  }
+  void QueryScores(const QueryScoresParams& params) override {
+    cpu::QueryScores(*context_, params);
+  }
+  void KeyNormScores(const KeyNormScoresParams& params) override {
+    cpu::KeyNormScores(*context_, params);
+  }
+  void KeyDiffScores(const KeyDiffScoresParams& params) override {
+    cpu::KeyDiffScores(*context_, params);
+  }
+  void QueryMoments(const QueryMomentsParams& params) override {
+    cpu::QueryMoments(*context_, params);
+  }
+  void ExpectedAttentionScores(const ExpectedAttentionScoresParams& params) override {
+    cpu::ExpectedAttentionScores(*context_, params);
+  }
+  void FillColumns(const FillColumnsParams& params) override {
+    cpu::FillColumns(*context_, params);
+  }
   void PoolScores(const PoolScoresParams& params) override { cpu::PoolScores(*context_, params); }
   void ReduceRows(const ReduceRowsParams& params) override { cpu::ReduceRows(*context_, params); }
   void SelectTopK(const SelectTopKParams& params) override { cpu::SelectTopK(*context_, params); }

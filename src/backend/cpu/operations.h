@@ -21,7 +21,16 @@ void StoreQkv(const Context& context, const StoreQkvParams& params);
 void PrefillAttention(const Context& context, const PrefillAttentionParams& params);
 void CachedAttention(const Context& context, const CachedAttentionParams& params);
 void WindowScores(const Context& context, const WindowScoresParams& params);
+// column_scores.cc, query_moments.cc, expected_attention.cc
+void ColumnScores(const Context& context, const ColumnScoresParams& params);
+void QueryMoments(const Context& context, const QueryMomentsParams& params);
+void ExpectedAttentionScores(const Context& context, const ExpectedAttentionScoresParams& params);
+// key_scores.cc
+void QueryScores(const Context& context, const QueryScoresParams& params);
+void KeyNormScores(const Context& context, const KeyNormScoresParams& params);
+void KeyDiffScores(const Context& context, const KeyDiffScoresParams& params);
 // selection.cc
+void FillColumns(const Context& context, const FillColumnsParams& params);
 void PoolScores(const Context& context, const PoolScoresParams& params);
 void ReduceRows(const Context& context, const ReduceRowsParams& params);
 void SelectTopK(const Context& context, const SelectTopKParams& params);

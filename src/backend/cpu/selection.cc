@@ -1,4 +1,4 @@
-// From scores to indices.
+// From scores to indices, and what is done to scores before.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -86,6 +86,24 @@ void SelectFromRow(const float* scores, int64_t num_columns, int64_t count, int3
 }
 
 }  // namespace
+
+void FillColumns(const Context& context, const FillColumnsParams& params) {
+  FASTKV_CHECK(params.scores.dtype() == DType::kF32);
+  int64_t num_filled = 0;
+  for (const ColumnSpan& span : params.spans) {
+    FASTKV_CHECK_LE(0, span.begin);
+    FASTKV_CHECK_LE(span.begin, span.end);
+    FASTKV_CHECK_LE(span.end, params.scores.dim(1));
+    num_filled += span.end - span.begin;
+  }
+  context.ForRows(params.scores.dim(0), num_filled, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (const ColumnSpan& span : params.spans) {
+        std::fill_n(Row(params.scores, i) + span.begin, span.end - span.begin, params.value);
+      }
+    }
+  });
+}
 
 void PoolScores(const Context& context, const PoolScoresParams& params) {
   const int64_t num_columns = params.scores.dim(1);

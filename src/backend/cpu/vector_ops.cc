@@ -81,6 +81,10 @@ struct Identity {
 struct Sum {
   HWY_INLINE V operator()(V a, V b) const { return hn::Add(a, b); }
 };
+struct SumScaled {
+  V factor;
+  HWY_INLINE V operator()(V a, V b) const { return hn::Add(a, hn::Mul(b, factor)); }
+};
 struct Maximum {
   HWY_INLINE V operator()(V a, V b) const { return hn::IfThenElse(hn::Lt(a, b), b, a); }
 };
@@ -102,27 +106,30 @@ void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
 }
 void AddTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Sum()); }
 void MaxTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Maximum()); }
+void AddScaledTo(float* to, const float* x, float factor, int64_t count) {
+  Map2(to, x, to, count, SumScaled{hn::Set(Floats(), factor)});
+}
 
-HWY_INLINE float SumOfSquares(const float* x, int64_t count) {
+float Dot(const float* a, const float* b, int64_t count) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   int64_t j = 0;
   for (; j + 4 * lanes <= count; j += 4 * lanes) {
     for (int64_t i = 0; i < 4; ++i) {
-      const V value = hn::LoadU(d, x + j + i * lanes);
-      sums[i] = hn::MulAdd(value, value, sums[i]);
+      const int64_t k = j + i * lanes;
+      sums[i] = hn::MulAdd(hn::LoadU(d, a + k), hn::LoadU(d, b + k), sums[i]);
     }
   }
   for (; j + lanes <= count; j += lanes) {
-    const V value = hn::LoadU(d, x + j);
-    sums[0] = hn::MulAdd(value, value, sums[0]);
+    sums[0] = hn::MulAdd(hn::LoadU(d, a + j), hn::LoadU(d, b + j), sums[0]);
   }
   float sum =
       hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
-  for (; j < count; ++j) sum += x[j] * x[j];
+  for (; j < count; ++j) sum += a[j] * b[j];
   return sum;
 }
+float SumOfSquares(const float* x, int64_t count) { return Dot(x, x, count); }
 
 template <typename Out>
 HWY_INLINE void Normalize(const float* x, const float* weight, float epsilon, int64_t count,
@@ -224,6 +231,7 @@ namespace {
 
 HWY_EXPORT(FloatsToBFloat16);
 HWY_EXPORT(AddTo);
+HWY_EXPORT(AddScaledTo);
 HWY_EXPORT(MaxTo);
 HWY_EXPORT(RmsNormRowF32);
 HWY_EXPORT(RmsNormRowBF16);
@@ -231,6 +239,8 @@ HWY_EXPORT(SiluMultiplyRowF32);
 HWY_EXPORT(SiluMultiplyRowBF16);
 HWY_EXPORT(RotateHead);
 HWY_EXPORT(SumOf);
+HWY_EXPORT(SumOfSquares);
+HWY_EXPORT(Dot);
 HWY_EXPORT(MaxOrNan);
 HWY_EXPORT(SumOfExponentials);
 
@@ -252,6 +262,9 @@ void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(FloatsToBFloat16)(x, out, count);
 }
 void AddTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(AddTo)(to, x, count); }
+void AddScaledTo(float* to, const float* x, float factor, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(AddScaledTo)(to, x, factor, count);
+}
 void MaxTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(MaxTo)(to, x, count); }
 void RmsNormRow(const float* x, const float* weight, float epsilon, int64_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(RmsNormRowF32)(x, weight, epsilon, count, out);
@@ -269,6 +282,12 @@ void RotateHead(float* head, const float* cos_sin, int64_t half) {
   HWY_DYNAMIC_DISPATCH(RotateHead)(head, cos_sin, half);
 }
 float SumOf(const float* x, int64_t count) { return HWY_DYNAMIC_DISPATCH(SumOf)(x, count); }
+float SumOfSquares(const float* x, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(SumOfSquares)(x, count);
+}
+float Dot(const float* a, const float* b, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(Dot)(a, b, count);
+}
 float MaxOrNan(const float* x, int64_t count) { return HWY_DYNAMIC_DISPATCH(MaxOrNan)(x, count); }
 float SumOfExponentials(const float* x, float max, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumOfExponentials)(x, max, count);

@@ -18,6 +18,8 @@ void SetVectorLevel(CpuLevel level);
 void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count);
 // to[j] += x[j].
 void AddTo(float* to, const float* x, int64_t count);
+// to[j] += x[j] * factor, the product rounded first: a row and its opposite cancel exactly.
+void AddScaledTo(float* to, const float* x, float factor, int64_t count);
 // to[j] = max(to[j], x[j]).
 void MaxTo(float* to, const float* x, int64_t count);
 
@@ -33,6 +35,8 @@ void RotateHead(float* head, const float* cos_sin, int64_t half);
 
 // Of any finite elements, in no particular order of addition.
 float SumOf(const float* x, int64_t count);
+float SumOfSquares(const float* x, int64_t count);
+float Dot(const float* a, const float* b, int64_t count);
 // The largest element, or NaN if there is one; count >= 1.
 float MaxOrNan(const float* x, int64_t count);
 // The sum of e^(x[j] - max).

@@ -1,4 +1,4 @@
-// RMS norm of one row, shared by RmsNorm and the per-head norms of StoreQkv.
+// RMS norm of one row, shared by RmsNorm and the per-head norms of StoreQkv and QueryMoments.
 #ifndef FASTKV_BACKEND_REFERENCE_NORM_H_
 #define FASTKV_BACKEND_REFERENCE_NORM_H_
 

@@ -1,4 +1,4 @@
-// Scores to indices, and indices to gathered rows.
+// Scores changed and turned into indices, and indices to gathered rows.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -40,6 +40,20 @@ void CopyRow(const ConstTensorView& from_view, int64_t from, const TensorView& t
 }
 
 }  // namespace
+
+void ReferenceBackend::FillColumns(const FillColumnsParams& params) {
+  FASTKV_CHECK(params.scores.dtype() == DType::kF32);
+  for (int64_t i = 0; i < params.scores.dim(0); ++i) {
+    std::vector<double> row = LoadRow(params.scores, i);
+    for (const ColumnSpan& span : params.spans) {
+      FASTKV_CHECK_LE(0, span.begin);
+      FASTKV_CHECK_LE(span.begin, span.end);
+      FASTKV_CHECK_LE(span.end, params.scores.dim(1));
+      std::fill(row.begin() + span.begin, row.begin() + span.end, params.value);
+    }
+    StoreRow(params.scores, row, i);
+  }
+}
 
 void ReferenceBackend::PoolScores(const PoolScoresParams& params) {
   FASTKV_CHECK_EQ(params.kernel % 2, 1);
