@@ -12,12 +12,13 @@ import unittest
 sys.dont_write_bytecode = True  # the source folder stays as it is
 
 import cli_contract
+import cli_eval
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
 import cli_support
 
-MODULES = (cli_contract, cli_generate, cli_hostile_text, cli_hostile_weights)
+MODULES = (cli_contract, cli_eval, cli_generate, cli_hostile_text, cli_hostile_weights)
 
 
 def load_tests(loader, _tests, _pattern):

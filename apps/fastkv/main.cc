@@ -12,6 +12,7 @@
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
+#include "fastkv/eval.h"
 #include "fastkv/generate.h"
 #include "fastkv/inspect.h"
 #include "fastkv/tokenize.h"
@@ -68,6 +69,9 @@ void AddCommands(CLI::App& app, Status& status) {
   AddCommand<DemoOptions>(
       app, "demo", "Full context and FastKV side by side on a long text", AddDemoOptions,
       [](const DemoOptions& options) { return RunDemo(options, std::cout); }, status);
+  AddCommand<EvalOptions>(
+      app, "eval", "Compare the answers of methods on a suite of tasks", AddEvalOptions,
+      [](const EvalOptions& options) { return RunEval(options, std::cout); }, status);
   AddCommand<InspectOptions>(
       app, "inspect", "Run token ids and show what was kept, propagated and measured",
       AddInspectOptions,

@@ -12,6 +12,7 @@ inline constexpr int64_t kMaxJsonContainers = 500'000;         // arrays and obj
 inline constexpr uint64_t kMaxConfigBytes = 4ull << 20;        // config.json and its siblings
 inline constexpr uint64_t kMaxTokenizerBytes = 64ull << 20;    // tokenizer.json
 inline constexpr uint64_t kMaxPromptFileBytes = 256ull << 20;  // prompts, id lists, messages
+inline constexpr uint64_t kMaxResultFileBytes = 16ull << 30;   // samples.jsonl of an evaluation
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100ull << 20;
 inline constexpr uint64_t kMaxWeightIndexBytes = 32ull << 20;  // model.safetensors.index.json
 inline constexpr int64_t kMaxTensors = 100'000;                // in one file or one model

@@ -8,6 +8,7 @@ namespace fastkv {
 
 extern const std::string_view kGrammarJson;       // data/grammar.json
 extern const std::string_view kSelectionPageCss;  // data/selection_page.css
+extern const std::string_view kEvalPageCss;       // data/eval_page.css, on top of it
 
 }  // namespace fastkv
 

@@ -1,0 +1,213 @@
+#include "fastkv/eval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_features.h"
+#include "build_info.h"
+#include "engine/model_shape.h"
+#include "eval/engine_prompt_runner.h"
+#include "eval/eval_manifest.h"
+#include "eval/eval_runner.h"
+#include "eval/human_format.h"
+#include "eval/suite.h"
+#include "fastkv/interrupt.h"
+#include "fastkv/progress_bar.h"
+#include "fastkv/version.h"
+#include "io/file.h"
+#include "io/json.h"
+
+namespace fastkv {
+namespace {
+
+const std::vector<std::string> kDefaultMethods = {"full", "fastkv"};
+constexpr int64_t kMaxSamples = 100'000;
+
+std::string LastPathPart(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.substr(path.rfind('/') + 1);
+}
+
+// What decides the bits of a result besides the model and the method.
+std::string ArithmeticOf(const Backend& backend, const ModelFlags& flags) {
+  const BackendInfo& info = backend.info();
+  const std::string device = info.name == "cpu"
+                                 ? "cpu, " + std::string(CpuLevelTitle(SelectCpuLevel()))
+                                 : info.name + ", " + info.description;
+  return device + ", " + std::string(backend.types().activation == DType::kBF16 ? "bf16" : "f32") +
+         (flags.rope_dtype == "bf16" ? ", bf16 rotary frequencies" : "");
+}
+
+Json MachineOf(const Backend& backend) {
+  Json machine = VersionJson();
+  machine["device"] = backend.info().name;
+  machine["device_description"] = backend.info().description;
+  return machine;
+}
+
+Result<std::vector<Budget>> BudgetsOf(const EvalOptions& options, const MethodConfig& base) {
+  const bool has_single =
+      options.method.kv_rate || options.method.kv_tokens || options.method.compression_ratio;
+  if (options.kv_rates.empty()) return std::vector<Budget>{base.kv};
+  if (has_single) {
+    return InvalidArgumentError(
+        "--kv-rates stands for --kv-rate, --kv-tokens and --compression-ratio; give one of them");
+  }
+  std::vector<Budget> budgets;
+  for (const double rate : options.kv_rates) budgets.push_back(Budget::Rate(rate));
+  return budgets;
+}
+
+Result<std::vector<EvalRun>> RunsFor(const EvalOptions& options, const ModelShape& shape) {
+  FASTKV_ASSIGN_OR_RETURN(const MethodConfig base, MethodConfigOf(options.method));
+  FASTKV_ASSIGN_OR_RETURN(const std::vector<Budget> budgets, BudgetsOf(options, base));
+  return MakeEvalRuns(options.methods.empty() ? kDefaultMethods : options.methods, budgets, base,
+                      shape);
+}
+
+// A prompt longer than the model allows is refused before anything runs.
+Status CheckLengths(const Suite& suite, const ModelConfig& config) {
+  for (const SampleKey& key : suite.keys()) {
+    if (key.length <= config.max_position_embeddings) continue;
+    return LimitError(
+        fmt::format("--length: the model allows {} tokens, got {}; ask for shorter "
+                    "prompts",
+                    config.max_position_embeddings, key.length));
+  }
+  return OkStatus();
+}
+
+void PrintSummary(const EvalOptions& options, const Json& summary, std::ostream& out) {
+  if (options.json) {
+    out << DumpJson(summary) << '\n';
+    return;
+  }
+  const Result<std::string> table =
+      RealFileSystem().ReadFile(JoinPath(options.output, "summary.md"), uint64_t{1} << 30);
+  if (table.ok()) out << *table;
+  out << "\nReport: " << JoinPath(options.output, "report.html") << '\n';
+}
+
+Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
+  CancelFlag cancel;
+  const InterruptGuard interrupt(cancel);
+  FileSystem& files = RealFileSystem();
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
+                          LoadEngine(options.model, options.quiet));
+  FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
+  std::optional<ChatTemplate> chat;
+  SuiteOptions suite_options{.files = &files,
+                             .tokenizer = tokenizer,
+                             .data_folder = options.data_folder,
+                             .tasks = options.tasks,
+                             .lengths = options.lengths,
+                             .depths = options.depths,
+                             .num_samples = options.num_samples,
+                             .seed = options.seed};
+  if (options.chat) {
+    FASTKV_ASSIGN_OR_RETURN(ChatTemplate loaded, ChatTemplate::Load(files, engine->model_path()));
+    suite_options.chat_template = &chat.emplace(std::move(loaded));
+  }
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Suite> suite, entry.create(suite_options));
+  FASTKV_RETURN_IF_ERROR(CheckLengths(*suite, engine->config()));
+
+  EvalJob job{.entry = &entry, .suite = suite.get(), .cancel = &cancel};
+  FASTKV_ASSIGN_OR_RETURN(job.runs, RunsFor(options, ShapeOf(engine->config())));
+  EvalIdentity identity{.suite = std::string(entry.name),
+                        .model = LastPathPart(engine->model_path()),
+                        .build = FASTKV_VERSION " " FASTKV_COMMIT,
+                        .arithmetic = ArithmeticOf(engine->backend(), options.model)};
+  FASTKV_ASSIGN_OR_RETURN(identity.model_hash, ModelFingerprint(files, engine->model_path()));
+  job.manifest.identity = MakeIdentity(identity, *suite, job.runs);
+  job.manifest.machine = MachineOf(engine->backend());
+  if (!options.shard.empty()) {
+    FASTKV_ASSIGN_OR_RETURN(job.manifest.shard, ParseShard(options.shard));
+  }
+  ProgressBar bar("eval", options.quiet);
+  job.on_progress = [&](const EvalProgress& progress) {
+    bar.Show(progress.share, fmt::format("{}/{} results, {}", HumanCount(progress.done_results),
+                                         HumanCount(progress.total_results), progress.task));
+  };
+  job.on_note = [&](const std::string& note) {
+    if (!options.quiet) fmt::print(stderr, "fastkv eval: {}\n", note);
+  };
+  EnginePromptRunner runner(*engine, *tokenizer, &cancel);
+  return RunEvaluation(files, options.output, job, runner);
+}
+
+}  // namespace
+
+void AddEvalOptions(CLI::App& command, EvalOptions& options) {
+  std::string suites;
+  for (const SuiteEntry& entry : RegisteredSuites()) {
+    suites += fmt::format("{}{} ({})", suites.empty() ? "" : "; ", entry.name, entry.description);
+  }
+  command.add_option("suite", options.suite, "What to run: " + suites);
+  AddModelFlags(command, options.model);
+  AddMethodFlags(command, options.method);
+  command
+      .add_option("--methods", options.methods,
+                  "Methods to compare over the same samples [default: full,fastkv]")
+      ->delimiter(',');
+  command
+      .add_option("--kv-rates", options.kv_rates,
+                  "Budgets to compare: every method is run with each of these shares kept")
+      ->delimiter(',');
+  command.add_option("--tasks", options.tasks, "Tasks of the suite [default: all]")->delimiter(',');
+  command
+      .add_option("--length,--lengths", options.lengths,
+                  "Prompt lengths in tokens [default: the suite's]")
+      ->delimiter(',');
+  command
+      .add_option("--depths", options.depths,
+                  "niah: how deep in the prompt the needle lies, in percent")
+      ->delimiter(',');
+  command
+      .add_option("--samples,--limit", options.num_samples,
+                  "Samples of each task and length [default: the suite's]")
+      ->check(CLI::Range(int64_t{1}, kMaxSamples));
+  command.add_option("-s,--seed", options.seed, "Seed of the samples")->capture_default_str();
+  command.add_option("--data", options.data_folder,
+                     "Folder with the suite's data, where it needs or takes some");
+  command.add_flag("--chat", options.chat, "Wrap the prompts in the model's chat template");
+  command.add_option("-o,--output,--output-path", options.output,
+                     "Folder for results and report; one that holds a part of the same evaluation "
+                     "is gone on with");
+  command.add_option("--shard", options.shard,
+                     "Run part i of n only, as in 1/4; `fastkv eval merge` puts them together");
+  command.add_flag("--rescore", options.rescore,
+                   "Score the results in --output anew without running anything");
+  command.add_flag("--json", options.json, "Print the summary as one JSON object");
+  command.add_flag("-q,--quiet", options.quiet, "No progress, no notes");
+
+  CLI::App* merge = command.add_subcommand("merge", "Put the folders of all shards together");
+  merge->add_option("folders", options.merge_folders, "Folders of shards");
+  merge->add_option("-o,--output,--output-path", options.output, "Folder for the whole");
+  merge->add_flag("--json", options.json, "Print the summary as one JSON object");
+  merge->callback([&options] { options.merge = true; });
+}
+
+Status RunEval(const EvalOptions& options, std::ostream& out) {
+  if (options.output.empty()) {
+    return InvalidArgumentError(
+        "expected a folder for the results; give one with --output, such as --output results");
+  }
+  FileSystem& files = RealFileSystem();
+  Result<Json> summary = [&]() -> Result<Json> {
+    if (options.merge) return MergeEvaluations(files, options.merge_folders, options.output);
+    if (options.rescore) return RescoreEvaluation(files, options.output);
+    FASTKV_ASSIGN_OR_RETURN(const SuiteEntry* entry, FindSuite(options.suite));
+    return RunSuite(options, *entry);
+  }();
+  if (!summary.ok()) return summary.status();
+  PrintSummary(options, *summary, out);
+  return OkStatus();
+}
+
+}  // namespace fastkv

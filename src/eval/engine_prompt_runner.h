@@ -1,0 +1,41 @@
+// Runs samples through a loaded model.
+#ifndef FASTKV_EVAL_ENGINE_PROMPT_RUNNER_H_
+#define FASTKV_EVAL_ENGINE_PROMPT_RUNNER_H_
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/cancel.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+#include "eval/prompt_runner.h"
+
+namespace fastkv {
+
+// Greedy decoding. Not thread-safe.
+class EnginePromptRunner final : public PromptRunner {
+ public:
+  // Both must outlive it; `cancel` may be null.
+  EnginePromptRunner(const Engine& engine, const Tokenizer& tokenizer, const CancelFlag* cancel)
+      : engine_(engine), tokenizer_(tokenizer), cancel_(cancel) {}
+
+  std::vector<Result<PromptAnswer>> Answer(const EvalSample& sample, std::span<const EvalRun> runs,
+                                           const std::function<void(double)>& on_progress) override;
+
+  double Cost(int64_t prompt_tokens, std::span<const EvalRun> runs) const override;
+
+ private:
+  Result<PromptAnswer> AnswerOne(const EvalSample& sample, const EvalRun& run,
+                                 const std::function<void(double)>& on_progress);
+  Status Generate(const EvalSample& sample, Session& session, PromptAnswer& answer);
+  double FlopsOf(const PrefillPlan& plan) const;
+
+  const Engine& engine_;
+  const Tokenizer& tokenizer_;
+  const CancelFlag* cancel_;
+};
+
+}  // namespace fastkv
+
+#endif  // FASTKV_EVAL_ENGINE_PROMPT_RUNNER_H_
