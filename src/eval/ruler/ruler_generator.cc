@@ -81,27 +81,36 @@ RulerGenerator::RulerGenerator(RulerGeneratorParams params, std::unique_ptr<Rule
                                int64_t tokens_to_generate)
     : params_(std::move(params)), task_(std::move(task)), tokens_to_generate_(tokens_to_generate) {}
 
-Result<RulerSample> RulerGenerator::Next() {
-  Status status;
-  for (int i = 0; i < kMaxDrafts; ++i) {
-    const std::unique_ptr<RulerDraft> draft =
-        task_->NewDraft(next_index_, Random(SeedOf(params_, next_index_, i)));
-    Result<RulerSample> sample = Fit(*draft);
-    if (!sample.ok()) {
-      status = sample.status();
-      continue;
+Result<RulerSample> RulerGenerator::FirstThatFits(int64_t index, int& draft) const {
+  Status status = LimitError("the task has no more than " + std::to_string(index) +
+                             " different samples; ask for fewer");
+  while (draft < kMaxDrafts) {
+    const Random random(SeedOf(params_, index, draft++));
+    Result<RulerSample> sample = Fit(*task_->NewDraft(index, random));
+    if (sample.ok()) {
+      sample->index = index;
+      return sample;
     }
-    if (inputs_.contains(sample->input) || outputs_.contains(sample->outputs)) {
-      status = LimitError("the task has no more than " + std::to_string(next_index_) +
-                          " different samples; ask for fewer");
-      continue;
-    }
-    inputs_.insert(sample->input);
-    outputs_.insert(sample->outputs);
-    sample->index = next_index_++;
-    return sample;
+    status = sample.status();
   }
   return status;
+}
+
+Result<RulerSample> RulerGenerator::Sample(int64_t index) const {
+  int draft = 0;
+  return FirstThatFits(index, draft);
+}
+
+Result<RulerSample> RulerGenerator::Next() {
+  for (int draft = 0;;) {
+    Result<RulerSample> sample = FirstThatFits(next_index_, draft);
+    if (!sample.ok()) return sample;
+    if (inputs_.contains(sample->input) || outputs_.contains(sample->outputs)) continue;
+    inputs_.insert(sample->input);
+    outputs_.insert(sample->outputs);
+    ++next_index_;
+    return sample;
+  }
 }
 
 Result<RulerSample> RulerGenerator::Fit(RulerDraft& draft) const {

@@ -32,20 +32,26 @@ struct RulerGeneratorParams {
   TokenCounter count_tokens;
 };
 
-// The same parameters give the same samples on every machine. Not thread-safe.
+// The same parameters give the same samples on every machine. Const functions are thread-safe.
 class RulerGenerator {
  public:
   // Errors: kInvalidArgument (no such task, a length below kMinRulerTokens).
   static Result<RulerGenerator> Create(RulerGeneratorParams params);
 
-  // The next sample: its length is at most the nominal one and at least 98 % of it, and it shares
-  // neither input nor outputs with one before it. Errors: kLimit when no sample of this length can
-  // be made, as where a tokenizer needs too many tokens for the words that a task must have.
+  // One sample by its number. Its length is at most the nominal one and at least 98 % of it. Two
+  // numbers can give the same outputs, if hardly ever. Errors: kLimit when no sample of this length
+  // can be made, as where a tokenizer needs too many tokens for the words that a task must have.
+  Result<RulerSample> Sample(int64_t index) const;
+
+  // The next sample, from number 0 on; it shares neither input nor outputs with one before it.
+  // Errors: as Sample; kLimit when there are no further ones.
   Result<RulerSample> Next();
 
  private:
   RulerGenerator(RulerGeneratorParams params, std::unique_ptr<RulerTask> task,
                  int64_t tokens_to_generate);
+  // Draft number `draft` and on, the first that fits; `draft` is left behind it.
+  Result<RulerSample> FirstThatFits(int64_t index, int& draft) const;
   Result<RulerSample> Fit(RulerDraft& draft) const;
   int64_t CountPrompt(const RulerText& text) const;
 

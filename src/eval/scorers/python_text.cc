@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/jinja/unicode.h"
 #include "text/unicode_class.h"
 #include "text/unicode_utf8.h"
 
@@ -28,9 +29,7 @@ std::vector<std::string_view> Runs(std::string_view text, Belongs belongs) {
 
 }  // namespace
 
-bool IsPythonSpace(char32_t code_point) {
-  return IsWhiteSpace(code_point) || (code_point >= 0x1C && code_point <= 0x1F);
-}
+bool IsPythonSpace(char32_t code_point) { return jinja::IsSpace(code_point); }
 
 bool IsAsciiPunctuation(char32_t c) {
   return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||

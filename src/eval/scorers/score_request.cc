@@ -1,7 +1,6 @@
 #include "eval/scorers/score_request.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "eval/scorers/coverage.h"
@@ -11,26 +10,13 @@
 #include "eval/scorers/python_text.h"
 #include "eval/scorers/rouge_1.h"
 #include "eval/scorers/rouge_lsum.h"
+#include "eval/scorers/ruler_tasks.h"
 #include "eval/scorers/string_match.h"
 #include "eval/scorers/token_f1.h"
 #include "io/quoted.h"
 
 namespace fastkv {
 namespace {
-
-constexpr std::array<std::string_view, 13> kRulerTasks = {"niah_single_1",
-                                                          "niah_single_2",
-                                                          "niah_single_3",
-                                                          "niah_multikey_1",
-                                                          "niah_multikey_2",
-                                                          "niah_multikey_3",
-                                                          "niah_multivalue",
-                                                          "niah_multiquery",
-                                                          "vt",
-                                                          "cwe",
-                                                          "fwe",
-                                                          "qa_1",
-                                                          "qa_2"};
 
 Result<std::vector<std::string>> Strings(const Json& json, std::string_view name) {
   std::vector<std::string> strings;
@@ -71,7 +57,8 @@ Result<std::optional<double>> ScoreLongBench(const ScoreRequest& request,
 
 // FastKV's scripts score every task alike and take the prediction as it is.
 Result<double> ScoreRuler(const ScoreRequest& request) {
-  if (std::find(kRulerTasks.begin(), kRulerTasks.end(), request.task) == kRulerTasks.end()) {
+  const auto names = RulerTaskNames();
+  if (std::find(names.begin(), names.end(), request.task) == names.end()) {
     return UnknownTask(request);
   }
   FASTKV_ASSIGN_OR_RETURN(const std::vector<std::string> answers,

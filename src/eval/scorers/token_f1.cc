@@ -5,18 +5,12 @@
 
 #include "eval/scorers/jieba_segmenter.h"
 #include "eval/scorers/python_text.h"
+#include "text/jinja/unicode.h"
 #include "text/unicode_case.h"
-#include "text/unicode_class.h"
 #include "text/unicode_utf8.h"
 
 namespace fastkv {
 namespace {
-
-// What a Python expression calls a word character: a combining mark is none.
-bool IsPythonWordCharacter(char32_t code_point) {
-  return code_point == '_' ||
-         (CharacterClasses::Get()[code_point] & (kClassLetter | kClassNumber)) != 0;
-}
 
 bool IsArticle(std::string_view word) { return word == "a" || word == "an" || word == "the"; }
 
@@ -30,7 +24,7 @@ std::string WithoutArticles(std::string_view text) {
   for (size_t position = 0; position < text.size();) {
     const auto [code_point, length_bytes] = DecodeUtf8(text, position);
     const std::string_view character = text.substr(position, length_bytes);
-    if (IsPythonWordCharacter(code_point)) {
+    if (jinja::IsWordCharacter(code_point)) {
       word += character;
     } else {
       end_word();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "io/content_hash.h"
+
 namespace fastkv {
 
 Result<BenchmarkFile> BenchmarkFile::Open(FileSystem& files, const std::string& path) {
@@ -31,6 +33,8 @@ Result<Json> BenchmarkFile::Line(int64_t index) const {
   }
   return json;
 }
+
+std::string BenchmarkFile::Hash() const { return HashText(ContentHash(file_->bytes())); }
 
 Result<std::vector<std::string>> StringList(const JsonFields& fields, std::string_view name) {
   const Json* list = fields.Find(name);

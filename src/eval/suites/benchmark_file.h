@@ -33,6 +33,9 @@ class BenchmarkFile {
 
   const std::string& path() const { return path_; }
 
+  // Of the whole content, as text (io/content_hash.h). Reads all of it.
+  std::string Hash() const;
+
  private:
   struct LineSpan {
     std::string_view text;

@@ -9,6 +9,9 @@
 namespace fastkv {
 namespace {
 
+// What templates that write the date see, so that prompts do not change from day to day.
+constexpr LocalTime kDay{.year = 2026, .month = 1, .day = 1};
+
 constexpr EncodeOptions kWithSpecial = {.add_special_tokens = true, .parse_special = true};
 constexpr EncodeOptions kAsWritten = {.add_special_tokens = false, .parse_special = true};
 
@@ -22,7 +25,7 @@ std::string WithoutMiddle(const Tokenizer& tokenizer, std::span<const int32_t> i
 Result<std::string> Wrapped(const PromptFormat& format, const std::string& user) {
   ChatTemplateInputs inputs;
   inputs.messages.push_back({{"role", "user"}, {"content", user}});
-  inputs.now = format.now;
+  inputs.now = kDay;
   FASTKV_ASSIGN_OR_RETURN(const std::vector<TextSegment> segments, format.chat->Render(inputs));
   std::string text;
   for (const TextSegment& segment : segments) text += segment.text;
@@ -80,14 +83,11 @@ Result<BenchmarkPrompt> MakeBenchmarkPrompt(const BenchmarkSample& sample, Bench
                                               : MakeOfficial(sample, max_tokens, format);
 }
 
-std::optional<int64_t> FastkvPromptLimit(std::string_view model_path, std::string_view method) {
-  constexpr int64_t kShort = 7950;
-  constexpr int64_t kLong = 127'500;
-  if (method == "h2o" || method == "pyramidinfer") return kShort;
+std::optional<int64_t> FastkvPromptLimit(std::string_view model_path) {
   const std::string path = FullLowerCase(model_path);
   const auto has = [&](std::string_view part) { return path.find(part) != path.npos; };
-  if (has("mistral") || has("ministral") || has("llama-3.1")) return kLong;
-  if (has("llama3")) return kShort;
+  if (has("mistral") || has("ministral") || has("llama-3.1")) return 127'500;
+  if (has("llama3")) return 7950;
   if (has("llama2")) return 3950;
   return std::nullopt;
 }

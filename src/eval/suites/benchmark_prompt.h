@@ -25,7 +25,6 @@ struct BenchmarkPrompt {
 struct PromptFormat {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat = nullptr;
-  LocalTime now;  // for templates that tell the date
 };
 
 // `official`: the plain prompt is cut in the middle where it has more than `max_tokens` tokens,
@@ -40,9 +39,10 @@ struct PromptFormat {
 Result<BenchmarkPrompt> MakeBenchmarkPrompt(const BenchmarkSample& sample, BenchmarkProfile profile,
                                             int64_t max_tokens, const PromptFormat& format);
 
-// FastKV's scripts cut prompts by the model's path and the method: the tokens that stay, or nothing
-// where they know no limit (run_longbench.py).
-std::optional<int64_t> FastkvPromptLimit(std::string_view model_path, std::string_view method);
+// FastKV's scripts cut prompts by the model's path: the tokens that stay, or nothing where they
+// know no limit. They cut further for the methods h2o and pyramidinfer (7,950 tokens); here all
+// methods read the same prompt.
+std::optional<int64_t> FastkvPromptLimit(std::string_view model_path);
 
 }  // namespace fastkv
 

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "eval/scorers/score_request.h"
+#include "io/json.h"
 
 namespace fastkv {
 
@@ -29,8 +30,9 @@ struct BenchmarkSample {
   std::string answer_prefix;  // how the model's answer begins, behind the chat markup
   bool use_chat = true;       // false: a text to be continued
   int64_t max_new_tokens = 0;
-  int64_t min_new_tokens = 0;    // no end before that many
+  bool needs_a_token = false;    // the first token is not one that ends the answer
   bool stop_at_newline = false;  // the end of a line ends the answer
+  std::string question;          // for people
   ScoreRequest score;            // all but the prediction
 };
 
@@ -38,10 +40,18 @@ struct BenchmarkSample {
 class BenchmarkTask {
  public:
   virtual ~BenchmarkTask() = default;
+  // What the samples hang on besides the program: the hash of the data file, or the settings of a
+  // generator.
+  virtual Json Settings() const = 0;
   virtual int64_t num_samples() const = 0;
+  // The same for all samples.
+  virtual int64_t max_new_tokens() const = 0;
   // Errors: kFormat for a record that is not what the benchmark has: leave it out and say so.
   // REQUIRES: 0 <= index < num_samples().
   virtual Result<BenchmarkSample> Sample(int64_t index) const = 0;
+  // Whether Sample(index) would give one, told without the work of making it where that is
+  // possible.
+  virtual Status Check(int64_t index) const { return Sample(index).status(); }
 };
 
 }  // namespace fastkv

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "eval/suites/benchmark_file.h"
+#include "io/content_hash.h"
 #include "io/quoted.h"
 
 namespace fastkv {
@@ -46,7 +47,13 @@ class InfiniteBenchTask final : public BenchmarkTask {
         use_chat_(use_chat),
         file_(std::move(file)) {}
 
+  Json Settings() const override {
+    return {{"file_hash", file_.Hash()},
+            {"prompt_hash", HashText(ContentHash(prompts_.task_template + prompts_.find_prefix))},
+            {"max_new_tokens", max_new_tokens_}};
+  }
   int64_t num_samples() const override { return file_.num_lines(); }
+  int64_t max_new_tokens() const override { return max_new_tokens_; }
 
   Result<BenchmarkSample> Sample(int64_t index) const override {
     FASTKV_ASSIGN_OR_RETURN(const Json record, file_.Line(index));
@@ -59,6 +66,7 @@ class InfiniteBenchTask final : public BenchmarkTask {
     FASTKV_ASSIGN_OR_RETURN(sample.prompt, FormatTemplate(prompts_.task_template, prompt_fields));
     sample.use_chat = use_chat_;
     sample.max_new_tokens = max_new_tokens_;
+    sample.question = prompt_fields.find("input")->second;
     sample.score.suite = "infinitebench";
     sample.score.task = name_;
     sample.score.profile = ProfileName(BenchmarkProfile::kOfficial);

@@ -8,6 +8,7 @@
 #include "eval/scorers/longbench_scores.h"
 #include "eval/suites/benchmark_file.h"
 #include "eval/suites/python_format.h"
+#include "io/content_hash.h"
 #include "io/quoted.h"
 
 namespace fastkv {
@@ -72,7 +73,13 @@ class LongBenchTask final : public BenchmarkTask {
   LongBenchTask(Config config, BenchmarkFile file)
       : config_(std::move(config)), file_(std::move(file)) {}
 
+  Json Settings() const override {
+    return {{"file_hash", file_.Hash()},
+            {"prompt_hash", HashText(ContentHash(config_.prompt_template))},
+            {"max_new_tokens", config_.max_new_tokens}};
+  }
   int64_t num_samples() const override { return file_.num_lines(); }
+  int64_t max_new_tokens() const override { return config_.max_new_tokens; }
 
   Result<BenchmarkSample> Sample(int64_t index) const override {
     FASTKV_ASSIGN_OR_RETURN(const Json record, file_.Line(index));
@@ -90,7 +97,8 @@ class LongBenchTask final : public BenchmarkTask {
     sample.max_new_tokens = config_.max_new_tokens;
     const bool is_official = config_.profile == BenchmarkProfile::kOfficial;
     sample.stop_at_newline = is_official && base == "samsum";
-    sample.min_new_tokens = is_official && base != "samsum" ? 0 : 1;
+    sample.needs_a_token = !is_official || base == "samsum";
+    sample.question = prompt_fields["input"];
     sample.score.suite = "longbench";
     sample.score.task = config_.dataset;
     sample.score.profile = ProfileName(config_.profile);

@@ -22,12 +22,21 @@ Status CheckTask(const std::string& task, BenchmarkProfile profile) {
   return OkStatus();
 }
 
+int64_t NewTokens(const std::string& task, BenchmarkProfile profile) {
+  return profile == BenchmarkProfile::kOfficial ? *RulerTokensToGenerate(task) : kFastkvNewTokens;
+}
+
+// The question stands at the end of a prompt.
+std::string LastLine(std::string_view prompt) {
+  while (prompt.ends_with('\n')) prompt.remove_suffix(1);
+  return std::string(prompt.substr(prompt.rfind('\n') + 1));
+}
+
 BenchmarkSample SampleOf(const std::string& task, BenchmarkProfile profile,
                          std::vector<std::string> outputs) {
   BenchmarkSample sample;
-  const bool is_official = profile == BenchmarkProfile::kOfficial;
-  sample.max_new_tokens = is_official ? *RulerTokensToGenerate(task) : kFastkvNewTokens;
-  sample.min_new_tokens = is_official ? 0 : 1;
+  sample.max_new_tokens = NewTokens(task, profile);
+  sample.needs_a_token = profile == BenchmarkProfile::kFastkv;
   sample.score.suite = "ruler";
   sample.score.task = task;
   sample.score.profile = ProfileName(profile);
@@ -40,7 +49,9 @@ class RulerFileTask final : public BenchmarkTask {
   RulerFileTask(std::string task, BenchmarkProfile profile, BenchmarkFile file)
       : task_(std::move(task)), profile_(profile), file_(std::move(file)) {}
 
+  Json Settings() const override { return {{"file_hash", file_.Hash()}}; }
   int64_t num_samples() const override { return file_.num_lines(); }
+  int64_t max_new_tokens() const override { return NewTokens(task_, profile_); }
 
   Result<BenchmarkSample> Sample(int64_t index) const override {
     FASTKV_ASSIGN_OR_RETURN(const Json record, file_.Line(index));
@@ -51,6 +62,7 @@ class RulerFileTask final : public BenchmarkTask {
     sample.line_number = file_.LineNumber(index);
     FASTKV_ASSIGN_OR_RETURN(sample.prompt, fields.String("input"));
     FASTKV_ASSIGN_OR_RETURN(sample.answer_prefix, fields.StringOr("answer_prefix", ""));
+    sample.question = LastLine(sample.prompt);
     return sample;
   }
 
@@ -62,23 +74,39 @@ class RulerFileTask final : public BenchmarkTask {
 
 class GeneratedRulerTask final : public BenchmarkTask {
  public:
-  GeneratedRulerTask(std::string task, std::vector<RulerSample> samples, BenchmarkProfile profile)
-      : task_(std::move(task)), samples_(std::move(samples)), profile_(profile) {}
+  GeneratedRulerTask(const RulerGeneratorParams& params, RulerGenerator generator,
+                     int64_t num_samples, BenchmarkProfile profile)
+      : task_(params.task),
+        seed_(params.seed),
+        length_tokens_(params.length_tokens),
+        generator_(std::move(generator)),
+        num_samples_(num_samples),
+        profile_(profile) {}
 
-  int64_t num_samples() const override { return static_cast<int64_t>(samples_.size()); }
+  Json Settings() const override { return {{"seed", seed_}, {"length_tokens", length_tokens_}}; }
+  int64_t num_samples() const override { return num_samples_; }
+  int64_t max_new_tokens() const override { return NewTokens(task_, profile_); }
+  // Making a sample can fail only where the length does not suit the tokenizer, and then for all.
+  Status Check(int64_t index) const override {
+    return index == 0 ? Sample(index).status() : OkStatus();
+  }
 
   Result<BenchmarkSample> Sample(int64_t index) const override {
-    const RulerSample& made = samples_[static_cast<size_t>(index)];
-    BenchmarkSample sample = SampleOf(task_, profile_, made.outputs);
+    FASTKV_ASSIGN_OR_RETURN(RulerSample made, generator_.Sample(index));
+    BenchmarkSample sample = SampleOf(task_, profile_, std::move(made.outputs));
     sample.line_number = index + 1;
-    sample.prompt = made.input;
-    sample.answer_prefix = made.answer_prefix;
+    sample.prompt = std::move(made.input);
+    sample.answer_prefix = std::move(made.answer_prefix);
+    sample.question = LastLine(sample.prompt);
     return sample;
   }
 
  private:
   std::string task_;
-  std::vector<RulerSample> samples_;
+  uint64_t seed_;
+  int64_t length_tokens_;
+  RulerGenerator generator_;
+  int64_t num_samples_;
   BenchmarkProfile profile_;
 };
 
@@ -103,12 +131,13 @@ Result<std::unique_ptr<BenchmarkTask>> OpenRulerFile(FileSystem& files, const st
                        ".jsonl in " + folder + ", found neither");
 }
 
-Result<std::unique_ptr<BenchmarkTask>> MakeRulerTask(const std::string& task,
-                                                     std::vector<RulerSample> samples,
+Result<std::unique_ptr<BenchmarkTask>> MakeRulerTask(const RulerGeneratorParams& params,
+                                                     int64_t num_samples,
                                                      BenchmarkProfile profile) {
-  FASTKV_RETURN_IF_ERROR(CheckTask(task, profile));
+  FASTKV_RETURN_IF_ERROR(CheckTask(params.task, profile));
+  FASTKV_ASSIGN_OR_RETURN(RulerGenerator generator, RulerGenerator::Create(params));
   return std::unique_ptr<BenchmarkTask>(
-      std::make_unique<GeneratedRulerTask>(task, std::move(samples), profile));
+      std::make_unique<GeneratedRulerTask>(params, std::move(generator), num_samples, profile));
 }
 
 std::string RulerJsonLine(const RulerSample& sample) {

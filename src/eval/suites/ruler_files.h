@@ -24,10 +24,9 @@ Result<std::unique_ptr<BenchmarkTask>> OpenRulerFile(FileSystem& files, const st
                                                      const std::string& task, int64_t length_tokens,
                                                      BenchmarkProfile profile);
 
-// Samples that a generator made. Errors: kInvalidArgument as above.
-Result<std::unique_ptr<BenchmarkTask>> MakeRulerTask(const std::string& task,
-                                                     std::vector<RulerSample> samples,
-                                                     BenchmarkProfile profile);
+// Samples of the generator here. Errors: kInvalidArgument as above, and those of RulerGenerator.
+Result<std::unique_ptr<BenchmarkTask>> MakeRulerTask(const RulerGeneratorParams& params,
+                                                     int64_t num_samples, BenchmarkProfile profile);
 
 // One line of a file: what the official generator's records have, but for the index, which counts
 // samples here.
