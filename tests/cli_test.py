@@ -20,6 +20,7 @@ import cli_hostile_text
 import cli_hostile_weights
 import cli_methods
 import cli_propagation
+import cli_suites
 import cli_support
 
 MODULES = (
@@ -32,6 +33,7 @@ MODULES = (
     cli_hostile_weights,
     cli_methods,
     cli_propagation,
+    cli_suites,
 )
 
 

@@ -1,6 +1,7 @@
 #include "eval/engine_prompt_runner.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -103,14 +104,43 @@ Status EnginePromptRunner::Generate(const EvalSample& sample, Session& session,
     answer.output += stops.Push(decoder.Take(id));
     return !stops.stopped();
   };
-  FASTKV_ASSIGN_OR_RETURN(DecodeReport decode, session.Decode(request));
+  if (sample.needs_a_token && request.max_new_tokens > 0) {
+    FASTKV_ASSIGN_OR_RETURN(const std::optional<int32_t> first,
+                            ForcedFirstToken(sample, request.end_ids, session));
+    if (first) {
+      FASTKV_RETURN_IF_ERROR(session.Append({&*first, 1}, cancel_));
+      answer.output += stops.Push(decoder.Take(*first));
+      answer.output_ids.push_back(*first);
+      --request.max_new_tokens;
+    }
+  }
+  FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode, session.Decode(request));
   if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
   answer.output += stops.Push(decoder.Finish());
   answer.output += stops.Finish();
-  answer.output_ids = std::move(decode.output_ids);
+  answer.output_ids.insert(answer.output_ids.end(), decode.output_ids.begin(),
+                           decode.output_ids.end());
   answer.finish = FinishText(decode.finish_reason);
   answer.decode_ms_per_token = decode.decode_ms_per_token;
   return OkStatus();
+}
+
+Result<std::optional<int32_t>> EnginePromptRunner::ForcedFirstToken(
+    const EvalSample& sample, std::span<const int32_t> end_ids, const Session& session) const {
+  FASTKV_ASSIGN_OR_RETURN(std::vector<float> logits, session.LastLogits());
+  const auto ends = [&](int32_t id) {
+    if (std::find(end_ids.begin(), end_ids.end(), id) != end_ids.end()) return true;
+    const std::string text = tokenizer_.Decode({&id, 1});
+    return std::any_of(sample.stops.begin(), sample.stops.end(),
+                       [&](const std::string& stop) { return text.find(stop) != text.npos; });
+  };
+  for (size_t rank = 0; rank < logits.size(); ++rank) {
+    const auto best = std::max_element(logits.begin(), logits.end());
+    const auto id = static_cast<int32_t>(best - logits.begin());
+    if (!ends(id)) return rank == 0 ? std::optional<int32_t>() : std::optional(id);
+    *best = -std::numeric_limits<float>::infinity();
+  }
+  return std::optional<int32_t>();
 }
 
 }  // namespace fastkv

@@ -3,6 +3,7 @@
 #define FASTKV_EVAL_ENGINE_PROMPT_RUNNER_H_
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,10 @@ class EnginePromptRunner final : public PromptRunner {
   Result<PromptAnswer> AnswerOne(const EvalSample& sample, const EvalRun& run,
                                  const std::function<void(double)>& on_progress);
   Status Generate(const EvalSample& sample, Session& session, PromptAnswer& answer);
+  // The best first token that does not end the answer, where the best of all would.
+  Result<std::optional<int32_t>> ForcedFirstToken(const EvalSample& sample,
+                                                  std::span<const int32_t> end_ids,
+                                                  const Session& session) const;
   double FlopsOf(const PrefillPlan& plan) const;
 
   const Engine& engine_;

@@ -199,7 +199,8 @@ class Runner {
     FASTKV_ASSIGN_OR_RETURN(record.score, job_.entry->score({.task = record.key.task,
                                                              .profile = record.profile,
                                                              .output = record.output,
-                                                             .expected = record.expected}));
+                                                             .expected = record.expected,
+                                                             .segmenter = job_.segmenter}));
     return OkStatus();
   }
 
@@ -231,7 +232,8 @@ Result<Json> RunEvaluation(FileSystem& files, const std::string& folder, const E
   return Runner(files, folder, job, runner).Run();
 }
 
-Result<Json> RescoreEvaluation(FileSystem& files, const std::string& folder) {
+Result<Json> RescoreEvaluation(FileSystem& files, const std::string& folder,
+                               const JiebaSegmenter* segmenter) {
   FASTKV_ASSIGN_OR_RETURN(const EvalManifest manifest, ReadManifest(files, folder));
   FASTKV_ASSIGN_OR_RETURN(const SuiteEntry* entry,
                           FindSuite(TextField(manifest.identity, "suite")));
@@ -244,7 +246,8 @@ Result<Json> RescoreEvaluation(FileSystem& files, const std::string& folder) {
       FASTKV_ASSIGN_OR_RETURN(record.score, entry->score({.task = record.key.task,
                                                           .profile = record.profile,
                                                           .output = record.output,
-                                                          .expected = record.expected}));
+                                                          .expected = record.expected,
+                                                          .segmenter = segmenter}));
     }
     content += RecordLine(record);
   }
