@@ -2,6 +2,7 @@
 #ifndef FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
 #define FASTKV_BACKEND_CPU_KERNEL_TABLE_INL_H_
 
+#include "backend/cpu/cached_attention_kernels-inl.h"
 #include "backend/cpu/gemm_kernels-inl.h"
 #include "backend/cpu/mat_vec_kernels-inl.h"
 #include "backend/cpu/softmax_kernels-inl.h"
@@ -20,7 +21,9 @@ constexpr Kernels MakeKernels(CpuLevel level) {
                  .expand_rows = ExpandRows,
                  .softmax_step = SoftmaxStep,
                  .add_exponentials = AddExponentials,
-                 .scale_row = ScaleRow};
+                 .scale_row = ScaleRow,
+                 .add_scaled_row = AddScaledRow,
+                 .attend_entries = AttendEntries};
 }
 
 }  // namespace

@@ -81,6 +81,34 @@ struct SoftmaxArgs {
   float* sum = nullptr;
 };
 
+// Rows of one token (its query heads of one KV head) over entries [0, num_entries) of that head,
+// all visible, each read once. The sums of a row depend on num_rows, but not on the other rows.
+inline constexpr int64_t kEntryRowsTogether = 4;
+inline constexpr int64_t kEntryStateFloats = 20;  // for each kEntryRowsTogether rows
+struct AttendEntriesArgs {
+  // [num_rows rounded up to kEntryRowsTogether, query_stride]: each row as PrepareInput writes
+  // query_stride elements for `type`, which are 0 beyond head_dim. query_stride is a multiple of
+  // panel_width.
+  const float* queries = nullptr;
+  int64_t query_stride = 0;
+  int64_t num_rows = 0;
+  DType type = DType::kF32;      // of keys and values: f32 or bf16
+  const void* keys = nullptr;    // [num_entries, head_dim]
+  const void* values = nullptr;  // as keys
+  int64_t key_stride = 0;
+  int64_t value_stride = 0;
+  int64_t num_entries = 0;
+  int64_t head_dim = 0;
+  float scale = 1;
+  // Scratch: as queries, and kEntryStateFloats for each kEntryRowsTogether rows.
+  float* weighted = nullptr;
+  float* state = nullptr;
+  // [num_rows, head_dim + 2]: sums of values weighted with exp(scale * score - maximum); the
+  // maximum of scale * score, -infinity without entries; the sum of those weights.
+  float* out = nullptr;
+  int64_t out_stride = 0;
+};
+
 struct Kernels {
   CpuLevel level;
   int64_t panel_width;  // columns of a panel
@@ -115,6 +143,10 @@ struct Kernels {
                            float* sums);
   // x[j] *= factor.
   void (*scale_row)(float* x, int64_t count, float factor);
+  // sums[j] += factor * x[j].
+  void (*add_scaled_row)(const float* x, int64_t count, float factor, float* sums);
+
+  void (*attend_entries)(const AttendEntriesArgs& args);
 };
 
 // The table for `level`, which the processor must support; lives as long as the process. A level

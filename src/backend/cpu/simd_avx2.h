@@ -79,6 +79,16 @@ struct Simd {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
   }
+  // Lane i: the sum of the lanes of x[i], each added up in the same order.
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    F quads[2];
+    for (int i = 0; i < 2; ++i) {
+      const F* from = x + 4 * i;
+      quads[i] = _mm256_hadd_ps(_mm256_hadd_ps(from[0], from[1]), _mm256_hadd_ps(from[2], from[3]));
+    }
+    return _mm256_add_ps(_mm256_permute2f128_ps(quads[0], quads[1], 0x20),
+                         _mm256_permute2f128_ps(quads[0], quads[1], 0x31));
+  }
   static FASTKV_INLINE void Prefetch(const void* p) {
     _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
   }

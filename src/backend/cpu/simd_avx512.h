@@ -63,6 +63,24 @@ struct Simd {
   }
   static FASTKV_INLINE float ReduceMax(F x) { return _mm512_reduce_max_ps(x); }
   static FASTKV_INLINE float ReduceAdd(F x) { return _mm512_reduce_add_ps(x); }
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    F quads[4];  // quads[i] holds, in each quarter, sums of x[4 i] .. x[4 i + 3]
+    for (int i = 0; i < 4; ++i) {
+      const F* from = x + 4 * i;
+      const F first =
+          _mm512_add_ps(_mm512_unpacklo_ps(from[0], from[1]), _mm512_unpackhi_ps(from[0], from[1]));
+      const F second =
+          _mm512_add_ps(_mm512_unpacklo_ps(from[2], from[3]), _mm512_unpackhi_ps(from[2], from[3]));
+      quads[i] = _mm512_add_ps(AsFloats(_mm512_unpacklo_epi64(AsWords(first), AsWords(second))),
+                               AsFloats(_mm512_unpackhi_epi64(AsWords(first), AsWords(second))));
+    }
+    const F low = _mm512_add_ps(_mm512_shuffle_f32x4(quads[0], quads[1], 0x88),
+                                _mm512_shuffle_f32x4(quads[0], quads[1], 0xdd));
+    const F high = _mm512_add_ps(_mm512_shuffle_f32x4(quads[2], quads[3], 0x88),
+                                 _mm512_shuffle_f32x4(quads[2], quads[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
+                         _mm512_shuffle_f32x4(low, high, 0xdd));
+  }
   static FASTKV_INLINE void Prefetch(const void* p) {
     _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
   }

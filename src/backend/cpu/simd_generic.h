@@ -80,6 +80,9 @@ struct Simd {
     return low > high ? low : high;
   }
   static FASTKV_INLINE float ReduceAdd(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    return F{ReduceAdd(x[0]), ReduceAdd(x[1]), ReduceAdd(x[2]), ReduceAdd(x[3])};
+  }
   static FASTKV_INLINE void Prefetch(const void* p) { __builtin_prefetch(p); }
 
   static FASTKV_INLINE void Transpose(I r[kLanes]) {
