@@ -5,11 +5,14 @@
 #include "backend/cpu/cached_attention_kernels-inl.h"
 #include "backend/cpu/gemm_kernels-inl.h"
 #include "backend/cpu/mat_vec_kernels-inl.h"
+#include "backend/cpu/pair_attention_kernels-inl.h"
 #include "backend/cpu/softmax_kernels-inl.h"
 
 namespace fastkv::cpu {
 namespace {
 
+// `Products`: what multiplies pairs of bf16.
+template <typename Products = VectorProducts<FloatPairs>>
 constexpr Kernels MakeKernels(CpuLevel level) {
   return Kernels{.level = level,
                  .panel_width = kPanelWidth,
@@ -19,11 +22,14 @@ constexpr Kernels MakeKernels(CpuLevel level) {
                  .pack_transposed = PackTransposed,
                  .pack_panels = PackPanels,
                  .expand_rows = ExpandRows,
+                 .pack_pairs = PackPairs,
                  .softmax_step = SoftmaxStep,
                  .add_exponentials = AddExponentials,
                  .scale_row = ScaleRow,
                  .add_scaled_row = AddScaledRow,
-                 .attend_entries = AttendEntries};
+                 .attend_entries = AttendEntries,
+                 .pack_value_pairs = PackValuePairs,
+                 .attend_pairs = AttendPairs<Products>};
 }
 
 }  // namespace

@@ -109,6 +109,39 @@ struct AttendEntriesArgs {
   int64_t out_stride = 0;
 };
 
+// A block of keys and values of one KV head taken into the attention of many rows of queries, all
+// in bf16. Scores are computed turned over, [key, row]: each row has a lane of its own, and the
+// softmax needs nothing across lanes. Keys are used as they are stored.
+//
+// A row's weights are 2^(scale * score - reference). The reference is the largest scaled score of
+// the first block that the row sees, and changes only where a block's weights add up to more than
+// kPairWeightLimit: so nearly all blocks are weighed in one pass, and nothing is rescaled. (The
+// conditional rescaling of FlashAttention-4, taken further: bf16 has the range of float32.)
+inline constexpr int64_t kPairKeys = 128;
+inline constexpr float kPairWeightLimit = 0x1p20f;
+struct AttendPairsArgs {
+  // [num_keys rounded up to kPairRows, key_stride], each row with depth elements; what stands in
+  // rows beyond num_keys does not matter.
+  const uint16_t* keys = nullptr;
+  int64_t key_stride = 0;
+  const uint16_t* values = nullptr;  // of the block, as pack_value_pairs wrote it
+  int64_t first_entry = 0;           // of the block
+  int64_t num_keys = 0;              // <= kPairKeys
+  int64_t depth = 0;                 // head_dim rounded up to kPairDepth
+  // Rows, a lane each: panels of panel_width lanes.
+  int64_t num_panels = 0;
+  const uint32_t* queries = nullptr;  // as pack_pairs wrote them
+  const int32_t* begin = nullptr;     // [num_panels * panel_width]: a row sees entries [begin, end)
+  const int32_t* end = nullptr;
+  float scale = 1;            // log2(e) times the scale of the scores
+  float* weighted = nullptr;  // [num_panels, depth, panel_width]: sums of weighted values; added to
+  float* reference = nullptr;  // [num_panels * panel_width], -infinity before the first block
+  float* sum = nullptr;        // [num_panels * panel_width], of the weights; 0 before
+  // Scratch.
+  float* scores = nullptr;            // [kPairKeys, panel_width]
+  uint32_t* probabilities = nullptr;  // [kPairKeys / 2, panel_width]
+};
+
 struct Kernels {
   CpuLevel level;
   int64_t panel_width;  // columns of a panel
@@ -130,11 +163,12 @@ struct Kernels {
   void (*expand_rows)(const void* x, DType type, int64_t stride, int64_t num_rows,
                       int64_t num_columns, float* out, int64_t out_stride);
 
-  // Null below AVX-512-BF16. Packs the transpose of w[num_columns, depth] (bf16) as panels of pairs
-  // of rows, [ceil(depth / kPairDepth) * kPairDepth / 2, panel_width] each; rows beyond depth are
-  // 0.
+  // Packs the transpose of w[num_columns, depth] (bf16) as panels of pairs of rows, [ceil(depth /
+  // kPairDepth) * kPairDepth / 2, panel_width] each; rows beyond depth are 0. Columns beyond
+  // num_columns of the last panel hold finite copies.
   void (*pack_pairs)(const void* w, int64_t stride, int64_t num_columns, int64_t depth,
-                     uint32_t* panels) = nullptr;
+                     uint32_t* panels);
+  // Null below AVX-512-BF16, where pairs are not multiplied faster than float32.
   void (*gemm_pairs)(const GemmPairsArgs& args) = nullptr;
 
   float (*softmax_step)(const SoftmaxArgs& args);
@@ -147,6 +181,13 @@ struct Kernels {
   void (*add_scaled_row)(const float* x, int64_t count, float factor, float* sums);
 
   void (*attend_entries)(const AttendEntriesArgs& args);
+
+  // The transpose of values[num_entries, head_dim] (bf16), num_entries <= kPairKeys, as AttendPairs
+  // reads it: [head_dim rounded up to kPairDepth, kPairKeys], 0 beyond both counts. In each run of
+  // kPairDepth columns, columns 2 t and 2 t + 1 hold entries t and t + kPairDepth / 2 of the run.
+  void (*pack_value_pairs)(const void* values, int64_t stride, int64_t num_entries,
+                           int64_t head_dim, uint16_t* out);
+  void (*attend_pairs)(const AttendPairsArgs& args);
 };
 
 // The table for `level`, which the processor must support; lives as long as the process. A level

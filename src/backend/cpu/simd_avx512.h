@@ -44,6 +44,15 @@ struct Simd {
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
   }
+  static FASTKV_INLINE I JoinFirsts(I a, I b) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, a, _mm512_slli_epi32(b, 16));
+  }
+  static FASTKV_INLINE I JoinSeconds(I a, I b) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a, 16), b);
+  }
+  static FASTKV_INLINE I RoundToPairs(F first, F second) {
+    return JoinSeconds(RoundedToBF16(first), RoundedToBF16(second));
+  }
 
   static FASTKV_INLINE F PowerOfTwo(F n) {
     const I biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
@@ -55,6 +64,16 @@ struct Simd {
   static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
   }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x, F other) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), other, x);
+  }
+  static FASTKV_INLINE bool AnyGreater(F a, F b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0;
+  }
+  static FASTKV_INLINE F Fraction(F x) {
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  }
+  static FASTKV_INLINE F TimesPowerOfTwo(F y, F x) { return _mm512_scalef_ps(y, x); }
   static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
     const I lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __mmask16 inside = _mm512_cmple_epi32_mask(_mm512_set1_epi32(begin), lane) &
@@ -115,6 +134,13 @@ struct Simd {
   static FASTKV_INLINE void LoadTransposed(const void* const rows[kLanes], I columns[kLanes]) {
     for (int i = 0; i < kLanes; ++i) columns[i] = LoadWords(rows[i]);
     Transpose(columns);
+  }
+
+ private:
+  static FASTKV_INLINE I RoundedToBF16(F x) {
+    const I bits = AsWords(x);
+    const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   }
 };
 
