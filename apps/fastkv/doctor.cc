@@ -50,7 +50,8 @@ Status CheckModel(const ModelFlags& flags, std::string& description) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags, /*quiet=*/true));
   const std::vector<int32_t> ids = {1, 2, 3, 4};
   Session session(*engine);
-  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = {.name = "full"}}));
+  const MethodConfig full{.name = "full"};
+  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = full}));
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode, session.Decode({.max_new_tokens = 1}));
   description += fmt::format("; runs on {} ({})", engine->backend().info().name,
                              engine->backend().info().description);
