@@ -157,7 +157,7 @@ void AddColumnScoreCases(std::vector<OpCase>& cases) {
   for (const auto& [num_q_heads, num_kv_heads] : head_counts) {
     cases.push_back(MakeCase({num_q_heads, num_kv_heads, 32, 70, 33, 103}));
   }
-  for (int64_t head_dim : {16, 80, 96, 128, 256}) {
+  for (int64_t head_dim : {16, 18, 80, 96, 128, 256}) {
     cases.push_back(MakeCase({4, 2, head_dim, 67, 34, 101}, {.spare_entries = 3}));
   }
   // Several blocks of entries; several blocks of rows.

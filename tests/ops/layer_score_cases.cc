@@ -190,7 +190,8 @@ void AddLayerScoreCases(std::vector<OpCase>& cases) {
     cases.push_back(KeyNormCase(Keys::kMixed, {2, 2, 64, kv_len, 3}));
     cases.push_back(KeyDiffCase(Keys::kMixed, {2, 2, 64, kv_len, 3}));
   }
-  for (int64_t head_dim : {16, 32, 80, 96, 128, 256}) {
+  // 18 and 20 are no multiples of what a GPU reads at once.
+  for (int64_t head_dim : {16, 18, 20, 32, 80, 96, 128, 256}) {
     cases.push_back(QueryScoresCase({6, 2, head_dim, 131, 5}));
     cases.push_back(KeyNormCase(Keys::kMixed, {3, 3, head_dim, 131, 0}));
     cases.push_back(KeyDiffCase(Keys::kMixed, {3, 3, head_dim, 131, 0}));
@@ -207,7 +208,7 @@ void AddLayerScoreCases(std::vector<OpCase>& cases) {
     cases.push_back(QueryMomentsCase({num_tokens, 3, 1, 64}, false, 0));
     cases.push_back(QueryMomentsCase({num_tokens, 2, 2, 128}, true, 8));
   }
-  for (int64_t head_dim : {16, 32, 80, 96, 256}) {
+  for (int64_t head_dim : {16, 18, 32, 80, 96, 256}) {
     cases.push_back(QueryMomentsCase({67, 4, 2, head_dim}, head_dim % 32 == 0, 3));
   }
   cases.push_back(QueryMomentsCase({2051, 2, 1, 32}, false, 0));
@@ -215,7 +216,7 @@ void AddLayerScoreCases(std::vector<OpCase>& cases) {
   for (int64_t kv_len : {0, 1, 3, 4, 5, 63, 65, 1003}) {
     cases.push_back(ExpectedAttentionCase({4, 2, 64, kv_len, 0}, 4));
   }
-  for (int64_t head_dim : {16, 32, 80, 96, 128, 256}) {
+  for (int64_t head_dim : {16, 18, 20, 32, 80, 96, 128, 256}) {
     cases.push_back(ExpectedAttentionCase({4, 2, head_dim, 131, 3}, 4));
   }
   for (int64_t group_size : {1, 3, 7, 8}) {

@@ -1,6 +1,6 @@
 // X^T X of each head's queries: tiles of columns meet in blocks that each take a chunk of the rows;
-// the chunks' results are added in order. bfloat16 queries go through the tensor cores; what their
-// norm leaves behind the 8th bit goes through them as a second operand, so that nothing is rounded.
+// the chunks' results are added in order. bfloat16 queries go through the tensor cores as they are;
+// a normalised one as two numbers, its first 8 bits and the next 8.
 #include <cuda_runtime.h>
 
 #include <algorithm>
