@@ -117,6 +117,12 @@ TEST_F(PropagationTest, ScheduleFallsStepByStep) {
   EXPECT_EQ(layers[2].tokens_in, 200);
   EXPECT_EQ(layers[4].tokens_in, 100);
   for (const LayerPlan& layer : layers) EXPECT_EQ(layer.kv_len, 40);
+  // A budget above what the first cut left stops the second no more than a small one does.
+  MethodConfig keeps_all = WithRule({.rule = "schedule", .layers = {1, 3}, .rates = {0.5, 0.25}});
+  keeps_all.kv = Budget::Rate(1);
+  const std::vector<LayerPlan> all = Run(RandomIds(400, 9), keeps_all).prefill.plan.layers;
+  EXPECT_EQ(all[4].tokens_in, 100);
+  EXPECT_EQ(all[4].kv_len, 100);
 }
 
 TEST_F(PropagationTest, MassBetweenEqualBoundsIsFastKv) {
