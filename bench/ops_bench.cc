@@ -66,12 +66,12 @@ Status RunBench(const BenchOptions& options) {
   std::printf("%s: %s, activations %s\n", backend->info().name.c_str(),
               backend->info().description.c_str(),
               std::string(DTypeName(backend->types().activation)).c_str());
-  std::printf("%-18s %-58s %12s %10s %9s\n", "operation", "case", "ms", "GFLOP/s", "GB/s");
+  std::printf("%-24s %-58s %12s %10s %9s\n", "operation", "case", "ms", "GFLOP/s", "GB/s");
   for (const op_cases::OpCase& op_case : op_cases::BenchCases(options.num_tokens, options.kv_len)) {
     if (op_case.op.find(options.op) == std::string::npos) continue;
     const std::unique_ptr<op_cases::OpRun> run = op_cases::Prepare(op_case, *backend);
     FASTKV_ASSIGN_OR_RETURN(const double ms, MillisecondsEach(*run, options.min_ms));
-    std::printf("%-18s %-58s %12.4f %10.1f %9.2f\n", op_case.op.c_str(), op_case.name.c_str(), ms,
+    std::printf("%-24s %-58s %12.4f %10.1f %9.2f\n", op_case.op.c_str(), op_case.name.c_str(), ms,
                 run->work().flops / ms * 1e-6, run->work().bytes / ms * 1e-6);
     std::fflush(stdout);
   }

@@ -16,10 +16,11 @@ import cli_eval
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
+import cli_methods
 import cli_suites
 import cli_support
 
-MODULES = (cli_contract, cli_eval, cli_generate, cli_hostile_text, cli_hostile_weights, cli_suites)
+MODULES = (cli_contract, cli_eval, cli_generate, cli_hostile_text, cli_hostile_weights, cli_methods, cli_suites)
 
 
 def load_tests(loader, _tests, _pattern):

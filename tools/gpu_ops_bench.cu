@@ -520,6 +520,88 @@ void MeasureSelection(Bench& bench) {
   }
 }
 
+// What methods beside the window scores look at.
+void MeasureScores(Bench& bench) {
+  constexpr int64_t kMost = 131072;
+  constexpr int64_t kBlock = 8192;
+  constexpr int64_t kWidth = (kQHeads + 2 * kKvHeads) * kDim;
+  const Memory qkv(kBlock * kWidth * 2);
+  const Memory keys(kMost * kKvHeads * kDim * 2);
+  const Memory values(kMost * kKvHeads * kDim * 2);
+  const Memory log_sum_exp(kBlock * kQHeads * 4);
+  const Memory mean(kQHeads * kDim * 4);
+  const Memory matrices(kQHeads * kDim * kDim * 4);
+  const Memory norm_weight(kDim * 4);
+  const Memory scores(kQHeads * kMost * 4);
+  bench.Fill(qkv.As<BF16>(), kBlock * kWidth, 19);
+  bench.Fill(keys.As<BF16>(), kMost * kKvHeads * kDim, 20);
+  bench.Fill(values.As<BF16>(), kMost * kKvHeads * kDim, 21);
+  bench.Fill(log_sum_exp.As<float>(), kBlock * kQHeads, 22);
+  bench.Fill(mean.As<float>(), kQHeads * kDim, 23);
+  bench.Fill(matrices.As<float>(), kQHeads * kDim * kDim, 24, 0.1f);
+  bench.Fill(norm_weight.As<float>(), kDim, 25);
+  bench.Fill(scores.As<float>(), kQHeads * kMost, 26);
+  const Context& context = bench.context();
+  const float scale = 1 / std::sqrt(static_cast<float>(kDim));
+  for (int64_t n : {kBlock, int64_t{32768}, kMost}) {
+    const auto tokens = static_cast<double>(n);
+    const ConstTensorView layer_keys(keys.As<void>(), DType::kBF16, {kKvHeads, n, kDim});
+    const TensorView head_scores(scores.As<void>(), DType::kF32, {kKvHeads, n});
+    const auto report = [&](const char* op, double work, const char* unit,
+                            const std::function<void()>& run) {
+      bench.Report(op, Label("entries ", n), bench.Milliseconds([&](int64_t) { run(); }), work,
+                   unit);
+    };
+    ColumnScoresParams column;
+    column.q = ConstTensorView(qkv.As<void>(), DType::kBF16, {kBlock, kQHeads, kDim});
+    column.keys = layer_keys;
+    column.q_start = n - kBlock;
+    column.scale = scale;
+    column.log_sum_exp = ConstTensorView(log_sum_exp.As<void>(), DType::kF32, {kBlock, kQHeads});
+    column.out = head_scores;
+    const double pairs = static_cast<double>(kBlock) * (tokens - (kBlock - 1) / 2.0);
+    report("ColumnScores", 2.0 * pairs * kQHeads * kDim, "TFLOP/s",
+           [&] { ColumnScores(context, column); });
+    QueryScoresParams query;
+    query.q = ConstTensorView(qkv.As<void>(), DType::kBF16, {1, kQHeads, kDim});
+    query.keys = layer_keys;
+    query.scale = scale;
+    query.out = TensorView(scores.As<void>(), DType::kF32, {kQHeads, n});
+    const double key_bytes = tokens * kKvHeads * kDim * 2;
+    report("QueryScores", key_bytes + 4.0 * kQHeads * tokens, "GB/s",
+           [&] { QueryScores(context, query); });
+    const double score_bytes = 4.0 * kKvHeads * tokens;
+    report("KeyNormScores", key_bytes + score_bytes, "GB/s",
+           [&] { KeyNormScores(context, {.keys = layer_keys, .out = head_scores}); });
+    report("KeyDiffScores", key_bytes + score_bytes, "GB/s",
+           [&] { KeyDiffScores(context, {.keys = layer_keys, .out = head_scores}); });
+    ExpectedAttentionScoresParams expected;
+    expected.keys = layer_keys;
+    expected.values = ConstTensorView(values.As<void>(), DType::kBF16, {kKvHeads, n, kDim});
+    expected.mean = ConstTensorView(mean.As<void>(), DType::kF32, {kQHeads, kDim});
+    expected.covariance = ConstTensorView(matrices.As<void>(), DType::kF32, {kQHeads, kDim, kDim});
+    expected.scale = scale;
+    expected.num_sinks = 4;
+    expected.out = head_scores;
+    report("ExpectedAttentionScores", 2.0 * tokens * kQHeads * kDim * kDim, "TFLOP/s",
+           [&] { ExpectedAttentionScores(context, expected); });
+    const ColumnSpan spans[] = {{0, 4}, {n - 32, n}};
+    report("FillColumns", 4.0 * 36 * kKvHeads, "GB/s",
+           [&] { FillColumns(context, {.scores = head_scores, .spans = spans, .value = 0}); });
+  }
+  QueryMomentsParams moments;
+  moments.qkv = ConstTensorView(qkv.As<void>(), DType::kBF16, {kBlock, kWidth});
+  moments.norm_epsilon = 1e-6f;
+  moments.sum = TensorView(mean.As<void>(), DType::kF32, {kQHeads, kDim});
+  moments.products = TensorView(matrices.As<void>(), DType::kF32, {kQHeads, kDim, kDim});
+  for (const bool norm : {false, true}) {
+    if (norm) moments.q_norm_weight = ConstTensorView(norm_weight.As<void>(), DType::kF32, {kDim});
+    bench.Report("QueryMoments", Label("tokens ", kBlock) + (norm ? ", norm" : ""),
+                 bench.Milliseconds([&](int64_t) { QueryMoments(context, moments); }),
+                 2.0 * kBlock * kQHeads * kDim * kDim, "TFLOP/s");
+  }
+}
+
 void MeasureRows(Bench& bench) {
   const Memory x(int64_t{32768} * 2 * kFfn * 2);
   const Memory out(int64_t{32768} * 2 * kFfn * 2);
@@ -579,7 +661,7 @@ int Main(int argc, char** argv) {
   if (argc != 2 && argc != 3) {
     std::fprintf(stderr,
                  "usage: gpu_ops_bench FILE.json "
-                 "[ceilings|matmul|prefill|cached|selection|rows|matvec]\n");
+                 "[ceilings|matmul|prefill|cached|selection|scores|rows|matvec]\n");
     return 2;
   }
   const std::string section = argc == 3 ? argv[2] : "";
@@ -600,6 +682,7 @@ int Main(int argc, char** argv) {
   if (wanted("prefill")) MeasurePrefill(bench, cudnn.get());
   if (wanted("cached")) MeasureCached(bench);
   if (wanted("selection")) MeasureSelection(bench);
+  if (wanted("scores")) MeasureScores(bench);
   if (wanted("rows")) MeasureRows(bench);
   if (wanted("matvec")) MeasureMatVec(bench, **engine);
   return bench.Write(argv[1], libraries) ? 0 : 1;

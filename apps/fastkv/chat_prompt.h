@@ -13,10 +13,16 @@
 
 namespace fastkv {
 
+struct ChatPrompt {
+  std::vector<int32_t> ids;
+  // Tokens before the user's text: the template's head and the system message, its own or `system`.
+  int64_t system_tokens = 0;
+};
+
 // One user message, after a system message where `system` is not empty, with the generation prompt.
 // Errors: those of the template (a folder may lack one).
-Result<std::vector<int32_t>> EncodeChatPrompt(const Engine& engine, const Tokenizer& tokenizer,
-                                              const std::string& system, const std::string& user);
+Result<ChatPrompt> EncodeChatPrompt(const Engine& engine, const Tokenizer& tokenizer,
+                                    const std::string& system, const std::string& user);
 
 }  // namespace fastkv
 

@@ -75,6 +75,22 @@ class AnswerStream {
   std::string text_;
 };
 
+// Which tokens went through which layers.
+std::string PropagationText(const PrefillPlan& plan) {
+  if (!plan.selection_pass.empty()) {
+    return fmt::format("{} tokens chosen in layer {} were read again",
+                       HumanCount(plan.layers.front().tokens_in), plan.selection_pass.size() - 1);
+  }
+  const int64_t cut = plan.CutLayer();
+  if (cut < 0) return "every token went through every layer";
+  if (plan.falls_gradually) {
+    return fmt::format("tokens fall from layer {} on, to {} in the last", cut,
+                       HumanCount(plan.layers.back().tokens_in));
+  }
+  return fmt::format("{} tokens went on after layer {}", HumanCount(plan.layers[cut].tokens_out),
+                     cut);
+}
+
 // The four lines after a run: first token, decode rate, KV memory, tokens propagated and kept.
 std::string Summary(const PrefillReport& prefill, const DecodeReport& decode,
                     const std::string& method) {
@@ -90,16 +106,23 @@ std::string Summary(const PrefillReport& prefill, const DecodeReport& decode,
   summary += fmt::format("KV memory    {} held, {} of full\n", HumanBytes(prefill.kv_bytes),
                          HumanPercent(static_cast<double>(prefill.kv_bytes) /
                                       static_cast<double>(prefill.full_kv_bytes)));
-  const int64_t cut = plan.CutLayer();
-  const std::string propagated = cut < 0
-                                     ? "every token went through every layer"
-                                     : fmt::format("{} tokens went on after layer {}",
-                                                   HumanCount(plan.layers[cut].tokens_out), cut);
+  summary += fmt::format("{:<11}  {}; ", method, PropagationText(plan));
+  if (method != "full" && !prefill.dropped_anything()) {
+    return summary + "the budget holds the whole prompt, so that nothing was dropped\n";
+  }
   summary +=
-      fmt::format("{}  {}; entries kept per head: {} in the first layer, {} in the last\n",
-                  fmt::format("{:<11}", method), propagated, HumanCount(plan.layers.front().kv_len),
-                  HumanCount(plan.layers.back().kv_len));
+      fmt::format("entries kept per head: {} in the first layer, {} in the last\n",
+                  HumanCount(plan.layers.front().kv_len), HumanCount(plan.layers.back().kv_len));
   return summary;
+}
+
+// What each layer received and kept per KV head.
+Json LayersJson(const PrefillReport& prefill) {
+  Json layers = Json::array();
+  for (const LayerReport& layer : prefill.layers) {
+    layers.push_back({{"tokens_in", layer.tokens_in}, {"kv_len", layer.kv_len}});
+  }
+  return layers;
 }
 
 std::string FinishName(FinishReason reason) {
@@ -128,6 +151,9 @@ void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
                      "Read the prompt from a file, or - for standard input; may be repeated");
   command.add_flag("--chat", options.chat, "Wrap the prompt in the model's chat template");
   command.add_option("--system", options.system, "System message, with --chat");
+  command.add_flag("--protect-system", options.protect_system,
+                   "With --chat, keep all that stands before the user's text and send it through "
+                   "every layer");
   command
       .add_option("-n,--max-new-tokens,--max-tokens,--n-predict", options.max_new_tokens,
                   "Tokens to generate at most")
@@ -146,13 +172,18 @@ void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
   command.add_flag("--ignore-eos", options.ignore_eos, "Go on after the model's end token");
   command.add_flag("--json", options.json, "Print one JSON object");
   command.add_flag("-q,--quiet", options.quiet, "No progress, no summary");
-  command.add_flag("-v,--verbose", options.verbose, "Show the sampling settings");
+  command.add_flag("-v,--verbose", options.verbose,
+                   "Show the sampling settings, and per layer what was kept");
 }
 
 Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostream& out) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
-  FASTKV_ASSIGN_OR_RETURN(const MethodConfig method, MethodConfigOf(options.method));
+  FASTKV_ASSIGN_OR_RETURN(MethodConfig method, MethodConfigOf(options.method));
+  if (options.protect_system && !options.chat) {
+    return InvalidArgumentError(
+        "--protect-system needs --chat, whose template has the system message");
+  }
   FASTKV_ASSIGN_OR_RETURN(const std::string prompt,
                           ReadPrompt(RealFileSystem(), options.prompt, options.prompt_files, in));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
@@ -161,11 +192,16 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
   const uint64_t seed = ChooseSeed(options);
   const SamplingOptions sampling = SamplingOf(options, engine->generation_config(), seed);
   FASTKV_RETURN_IF_ERROR(CheckSamplingOptions(sampling));
-  FASTKV_ASSIGN_OR_RETURN(
-      const std::vector<int32_t> ids,
-      options.chat
-          ? EncodeChatPrompt(*engine, *tokenizer, options.system, prompt)
-          : tokenizer->Encode(prompt, {.add_special_tokens = true, .parse_special = false}));
+  std::vector<int32_t> ids;
+  if (options.chat) {
+    FASTKV_ASSIGN_OR_RETURN(ChatPrompt chat,
+                            EncodeChatPrompt(*engine, *tokenizer, options.system, prompt));
+    ids = std::move(chat.ids);
+    if (options.protect_system) method.protect.push_back({0, chat.system_tokens});
+  } else {
+    FASTKV_ASSIGN_OR_RETURN(
+        ids, tokenizer->Encode(prompt, {.add_special_tokens = true, .parse_special = false}));
+  }
   if (!options.quiet && sampling.temperature > 0 && (options.verbose || !options.seed)) {
     fmt::print(stderr, "sampling: temperature {}, top-k {}, top-p {}, min-p {}, seed {}\n",
                sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, seed);
@@ -175,6 +211,7 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
   PrefillBar bar("prefill", options.quiet);
   FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids,
                                           .method = method,
+                                          .require_method = options.method.require_method,
                                           .options = {.cancel = &cancel},
                                           .on_progress = [&](const PrefillProgress& progress) {
                                             bar.Show(progress, static_cast<int64_t>(ids.size()));
@@ -200,6 +237,8 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
     report["kv_bytes"] = prefill.kv_bytes;
     report["full_kv_bytes"] = prefill.full_kv_bytes;
     report["method"] = method.name;
+    report["layers"] = LayersJson(prefill);
+    report["tokens_propagated"] = prefill.layers.back().tokens_in;
     report["finish_reason"] = FinishName(decode.finish_reason);
     report["seed"] = seed;
     out << DumpJson(report) << '\n';
@@ -207,6 +246,7 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
     out << '\n';
   }
   out.flush();
+  if (!options.quiet && options.verbose) fmt::print(stderr, "{}\n", Describe(prefill));
   if (!options.quiet) fmt::print(stderr, "{}", Summary(prefill, decode, method.name));
   if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
   return OkStatus();

@@ -22,6 +22,7 @@ struct GenerateOptions {
   std::vector<std::string> prompt_files;
   bool chat = false;
   std::string system;
+  bool protect_system = false;
   int64_t max_new_tokens = 256;
   std::optional<double> temperature;
   std::optional<int64_t> top_k;

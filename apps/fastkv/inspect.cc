@@ -35,31 +35,25 @@ Result<std::vector<int32_t>> ReadIds(const std::string& path) {
 }
 
 // Entries per KV head: one number where all heads agree, else an array.
-Json LengthsJson(const LayerKv& layer, int64_t num_kv_heads, int64_t tail_len) {
-  std::vector<int64_t> lengths;
-  for (int64_t head = 0; head < num_kv_heads; ++head) {
-    lengths.push_back(layer.FrozenLen(head) + tail_len);
-  }
+Json LengthsJson(const std::vector<int64_t>& lengths) {
   const bool equal =
       std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end();
   return equal ? Json(lengths[0]) : Json(lengths);
 }
 
-Result<Json> LayersJson(const Engine& engine, const Session& session, bool positions) {
-  const PrefillPlan& plan = session.prefill_report().plan;
+// What prefill made of each layer; to be called before decoding.
+Result<Json> LayersJson(const Session& session, bool positions) {
   Json layers = Json::array();
-  for (int64_t i = 0; i < engine.config().num_layers; ++i) {
-    const LayerKv& kept = session.cache().layer(i);
+  for (const LayerReport& report : session.prefill_report().layers) {
     Json layer;
-    layer["tokens_in"] = plan.layers[i].tokens_in;
-    layer["kv_len"] = LengthsJson(kept, engine.config().num_kv_heads, 0);
-    layer["kv_len_after_decode"] =
-        LengthsJson(kept, engine.config().num_kv_heads, session.cache().tail_len());
+    layer["tokens_in"] = report.tokens_in;
+    layer["kv_len"] = LengthsJson(report.kv_len);
     if (positions) {
       Json heads = Json::array();
-      for (int64_t head = 0; head < engine.config().num_kv_heads; ++head) {
-        FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> of_head,
-                                kept.FrozenPositionsOf(engine.backend(), head));
+      for (size_t head = 0; head < report.kv_len.size(); ++head) {
+        FASTKV_ASSIGN_OR_RETURN(
+            const std::vector<int32_t> of_head,
+            session.PositionsOf(static_cast<int64_t>(layers.size()), static_cast<int64_t>(head)));
         heads.push_back(of_head);
       }
       layer["kept"] = std::move(heads);
@@ -67,6 +61,17 @@ Result<Json> LayersJson(const Engine& engine, const Session& session, bool posit
     layers.push_back(std::move(layer));
   }
   return layers;
+}
+
+void AddLengthsAfterDecode(const Session& session, Json& layers) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    std::vector<int64_t> lengths;
+    for (int64_t head = 0; head < session.cache().geometry().num_kv_heads; ++head) {
+      lengths.push_back(session.cache().layer(static_cast<int64_t>(i)).FrozenLen(head) +
+                        session.cache().tail_len());
+    }
+    layers[i]["kv_len_after_decode"] = LengthsJson(lengths);
+  }
 }
 
 void PrintText(const Json& report, std::ostream& out) {
@@ -113,6 +118,7 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   PrefillBar bar("prefill", /*quiet=*/false);
   FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids,
                                           .method = method,
+                                          .require_method = options.method.require_method,
                                           .options = {.block_tokens = options.block_tokens,
                                                       .score_prompt = method.name == "full",
                                                       .cancel = &cancel},
@@ -121,6 +127,7 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
                                           }}));
   bar.Clear();
   FASTKV_ASSIGN_OR_RETURN(const std::vector<float> last_logits, session.LastLogits());
+  FASTKV_ASSIGN_OR_RETURN(Json layers, LayersJson(session, !options.no_positions));
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,
                           session.Decode({.max_new_tokens = options.new_tokens,
                                           .end_ids = EndIdsOf(engine->generation_config()),
@@ -134,7 +141,8 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   report["output_ids"] = decode.output_ids;
   report["mean_logprob_of_input"] =
       prefill.mean_logprob.has_value() ? Json(*prefill.mean_logprob) : Json(nullptr);
-  FASTKV_ASSIGN_OR_RETURN(report["layers"], LayersJson(*engine, session, !options.no_positions));
+  AddLengthsAfterDecode(session, layers);
+  report["layers"] = std::move(layers);
   report["propagated"] = prefill.propagated.has_value() ? Json(*prefill.propagated) : Json(nullptr);
   report["kv_bytes"] = prefill.kv_bytes;
   report["prefill_ms"] = prefill.prefill_ms;

@@ -54,6 +54,12 @@ Result<std::string> DefaultModelPath(FileSystem& files) {
                        "; give a model folder with --model");
 }
 
+std::string Joined(const std::vector<std::string>& names) {
+  std::string joined;
+  for (const std::string& name : names) joined += (joined.empty() ? "" : ", ") + name;
+  return joined;
+}
+
 bool LooksLikeHubName(const std::string& model) {
   const size_t slash = model.find('/');
   return slash != std::string::npos && slash > 0 && slash + 1 < model.size() &&
@@ -83,9 +89,7 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
 }
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
-  std::string names;
-  for (const std::string& name : MethodNames()) names += (names.empty() ? "" : ", ") + name;
-  command.add_option("--method", flags.method, "Compression method: " + names)
+  command.add_option("--method", flags.method, "Compression method: " + Joined(MethodNames()))
       ->capture_default_str();
   command.add_option("--kv-rate", flags.kv_rate,
                      "Share of the prompt's KV entries that is KEPT per layer and KV head "
@@ -98,15 +102,55 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
                      "Share of the tokens that goes on after the TSP layer [default: 0.2]");
   command.add_option("--tsp-tokens", flags.tsp_tokens,
                      "Tokens that go on after the TSP layer, instead of a share");
-  command.add_option("--tsp-layer", flags.tsp_layer,
-                     "Layer (from 0) after which only selected tokens go on "
-                     "[default: half the layers less one]");
-  command.add_option("--window", flags.window, "Observation window in tokens")
+  command.add_option(
+      "--tsp-layer", flags.tsp_layer,
+      "Layer (from 0) after which only selected tokens go on; given for a method that "
+      "only drops entries, it does so there too [default: half the layers less one]");
+  command
+      .add_option(
+          "--retention", flags.retention,
+          "With --method fastkv, which entries each layer keeps: " + Joined(RetentionNames()))
       ->capture_default_str();
+  command.add_option("--window", flags.window,
+                     "Observation window in tokens [default: 8; adakv alone: 32]");
   command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
   command.add_option("--pooling", flags.pooling, "Pooling: max or avg")
       ->capture_default_str()
       ->check(CLI::IsMember({"max", "avg"}));
+  command.add_option("--sinks", flags.sinks, "First tokens kept: streamingllm, expected-attention")
+      ->capture_default_str();
+  command.add_option("--filter-layer", flags.filter_layer,
+                     "Layer (from 0) that chooses the tokens: gemfilter [default: the TSP layer]");
+  command
+      .add_option("--recent-ratio", flags.recent_ratio,
+                  "Share of the prompt's end that is never dropped: pyramidinfer")
+      ->capture_default_str();
+  command
+      .add_option("--decay-ratio", flags.decay_ratio,
+                  "What the falling share of tokens tends to: pyramidinfer")
+      ->capture_default_str();
+  command.add_flag("--no-decode-eviction", flags.no_decode_eviction,
+                   "Keep every generated token's entries: pyramidinfer");
+  command
+      .add_option("--pyramid-beta", flags.pyramid_beta,
+                  "How steeply the budget falls with depth: pyramidkv")
+      ->capture_default_str();
+  command
+      .add_option("--adakv-alpha", flags.adakv_alpha,
+                  "Share of the budget that each head has for sure: adakv")
+      ->capture_default_str();
+  command
+      .add_option("--future-positions", flags.future_positions,
+                  "Positions that coming queries are averaged over: expected-attention")
+      ->capture_default_str();
+  command
+      .add_option("--protect-first", flags.protect_first,
+                  "First tokens of the prompt that are kept and sent through every layer")
+      ->capture_default_str();
+  command.add_option("--protect-last", flags.protect_last, "Last tokens, likewise")
+      ->capture_default_str();
+  command.add_flag("--require-method", flags.require_method,
+                   "Fail where the method drops nothing, as with a prompt below its budget");
 }
 
 Result<MethodConfig> MethodConfigOf(const MethodFlags& flags) {
@@ -130,9 +174,21 @@ Result<MethodConfig> MethodConfigOf(const MethodFlags& flags) {
   if (flags.tsp_rate.has_value()) config.tsp = Budget::Rate(*flags.tsp_rate);
   if (flags.tsp_tokens.has_value()) config.tsp = Budget::Tokens(*flags.tsp_tokens);
   config.tsp_layer = flags.tsp_layer;
+  config.propagate = flags.tsp_layer.has_value();
+  config.retention = flags.retention;
   config.window = flags.window;
   config.kernel = flags.kernel;
   config.pooling = flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  config.sinks = flags.sinks;
+  config.filter_layer = flags.filter_layer;
+  config.recent_ratio = flags.recent_ratio;
+  config.decay_ratio = flags.decay_ratio;
+  config.decode_eviction = !flags.no_decode_eviction;
+  config.pyramid_beta = flags.pyramid_beta;
+  config.adakv_alpha = flags.adakv_alpha;
+  config.future_positions = flags.future_positions;
+  config.protect_first = flags.protect_first;
+  config.protect_last = flags.protect_last;
   return config;
 }
 

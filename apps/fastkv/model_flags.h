@@ -32,14 +32,27 @@ struct MethodFlags {
   std::optional<double> tsp_rate;
   std::optional<int64_t> tsp_tokens;
   std::optional<int64_t> tsp_layer;
-  int64_t window = 8;
-  int64_t kernel = 7;
+  std::string retention = MethodConfig().retention;
+  std::optional<int64_t> window;
+  int64_t kernel = MethodConfig().kernel;
   std::string pooling = "max";
+  int64_t sinks = MethodConfig().sinks;
+  std::optional<int64_t> filter_layer;
+  double recent_ratio = MethodConfig().recent_ratio;
+  double decay_ratio = MethodConfig().decay_ratio;
+  bool no_decode_eviction = false;
+  int64_t pyramid_beta = MethodConfig().pyramid_beta;
+  double adakv_alpha = MethodConfig().adakv_alpha;
+  int64_t future_positions = MethodConfig().future_positions;
+  int64_t protect_first = 0;
+  int64_t protect_last = 0;
+  bool require_method = false;
 };
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags);
 
-// Errors: kInvalidArgument for flags that contradict each other.
+// A flag that the method does not use is accepted. Errors: kInvalidArgument for flags that
+// contradict each other.
 Result<MethodConfig> MethodConfigOf(const MethodFlags& flags);
 
 // The folder that `model` means: a path, `org/name` in the local Hugging Face cache, or the needle

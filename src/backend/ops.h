@@ -108,6 +108,8 @@ struct CachedAttentionParams {
   float scale = 1;
   int64_t window = 0;
   TensorView out;  // [num_sequences * q_len, num_q_heads * head_dim], act
+  TensorView
+      log_sum_exp;  // [num_sequences * q_len, num_q_heads], f32, as in PrefillAttention; or empty
 };
 
 // out = silu(gate) * up, silu(x) = x / (1 + exp(-x)).
@@ -132,9 +134,9 @@ struct WindowScoresParams {
 };
 
 // out[a, j] += sum over the query heads h of KV head a and the rows i that see entry j of
-// row_weights[i] * exp(scale * q[i, h] . k[j] - log_sum_exp[i, h]): the column sums of the attention
-// probabilities, a block of rows at a time. Row i sees entries j <= q_start + i; rows may lie beyond
-// the entries given (q_start + i >= kv_len sees them all).
+// row_weights[i] * exp(scale * q[i, h] . k[j] - log_sum_exp[i, h]): the column sums of the
+// attention probabilities, a block of rows at a time. Row i sees entries j <= q_start + i; rows may
+// lie beyond the entries given (q_start + i >= kv_len sees them all).
 struct ColumnScoresParams {
   ConstTensorView q;     // [q_len, num_q_heads, head_dim], act
   ConstTensorView keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free
@@ -169,8 +171,8 @@ struct KeyDiffScoresParams {
 };
 
 // Adds up first and second moments of the queries before rotary embedding, after their norm where
-// the model has one: sum[h, c] += q[i, h, c] and products[h, c, e] += q[i, h, c] q[i, h, e] over the
-// rows.
+// the model has one: sum[h, c] += q[i, h, c] and products[h, c, e] += q[i, h, c] q[i, h, e] over
+// the rows.
 struct QueryMomentsParams {
   ConstTensorView qkv;  // [num_tokens, (num_q_heads + 2 num_kv_heads) head_dim], act; rows may be
                         // strided
@@ -181,8 +183,8 @@ struct QueryMomentsParams {
 };
 
 // Expected attention: z[h, j] = scale k_j . mean_h + scale^2 / 2 k_j^T covariance_h k_j for j >=
-// num_sinks, p[h, :] = softmax_j z[h, :], out[a, j] = (mean of p over a's query heads) * ||v_j||; the
-// first num_sinks columns are the largest finite float.
+// num_sinks, p[h, :] = softmax_j z[h, :], out[a, j] = (mean of p over a's query heads) * ||v_j||;
+// the first num_sinks columns are the largest finite float.
 struct ExpectedAttentionScoresParams {
   ConstTensorView keys;        // [num_kv_heads, kv_len, head_dim], kv; head stride free
   ConstTensorView values;      // as keys

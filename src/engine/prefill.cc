@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "base/checked_math.h"
-#include "engine/model_shape.h"
+#include "engine/entry_store.h"
 #include "engine/plan_cost.h"
+#include "method/protected_tokens.h"
 
 namespace fastkv {
 namespace {
@@ -43,6 +44,11 @@ Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
   return OkStatus();
 }
 
+Status CheckCancelled(const CancelFlag* cancel) {
+  if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled during prefill");
+  return OkStatus();
+}
+
 KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
   return {.num_layers = config.num_layers,
           .num_kv_heads = config.num_kv_heads,
@@ -59,13 +65,17 @@ Prefill::Prefill(Backend& backend, const DecoderModel& model, const Method& meth
       method_(method),
       plan_(std::move(plan)),
       options_(options),
-      shape_(ShapeOf(model.config())),
-      cache_(backend, GeometryOf(backend, model.config())) {
-  last_layer_rows_ = options_.score_prompt ? plan_.layers.back().tokens_in : LastLayerRows(plan_);
+      selector_(method.NewSelector()),
+      cache_(backend, GeometryOf(backend, model.config())),
+      selecting_(!plan_.selection_pass.empty()) {
   if (options_.block_tokens <= 0) {
     options_.block_tokens = ChooseBlockTokens(backend.info(), model.config());
   }
-  total_flops_ = PrefillFlops(model.config(), plan_, last_layer_rows_);
+  total_flops_ = PrefillFlops(model.config(), plan_, LastRows());
+}
+
+int64_t Prefill::LastRows() const {
+  return options_.score_prompt ? plan_.layers.back().tokens_in : LastLayerRows(plan_);
 }
 
 Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderModel& model,
@@ -76,249 +86,265 @@ Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderM
   std::unique_ptr<Prefill> prefill(new Prefill(backend, model, method, std::move(plan), options));
   prefill->ids_.assign(ids.begin(), ids.end());
   FASTKV_RETURN_IF_ERROR(prefill->AllocateMemory());
-  FASTKV_RETURN_IF_ERROR(prefill->Embed());
+  FASTKV_RETURN_IF_ERROR(prefill->stream_->Embed(ids));
+  if (prefill->plan_.renumbers && !prefill->selecting_) {
+    prefill->propagated_.emplace(ids.size());
+    std::iota(prefill->propagated_->begin(), prefill->propagated_->end(), 0);
+  }
   prefill->BeginLayer();
   return prefill;
 }
 
 Status Prefill::AllocateMemory() {
   const ModelConfig& config = model_.config();
-  const int64_t num_tokens = plan_.prompt_tokens;
-  int64_t dropping_tokens = 0;
+  const PrefillSizes sizes = SizesOf(plan_, config.num_kv_heads, options_.block_tokens);
   for (int64_t i = 0; i < config.num_layers; ++i) {
-    const LayerPlan& layer = plan_.layers[i];
-    const std::vector<int64_t> head_len(config.num_kv_heads, layer.kv_len);
-    FASTKV_RETURN_IF_ERROR(cache_.layer(i).ReserveFrozen(backend_, head_len));
-    if (!layer.keeps_all()) dropping_tokens = std::max(dropping_tokens, layer.tokens_in);
+    FASTKV_RETURN_IF_ERROR(ReserveEntries(backend_, plan_, i, cache_));
+  }
+  if (plan_.eviction.has_value()) {
+    FASTKV_RETURN_IF_ERROR(cache_.ReserveTail(plan_.eviction->recent_rows));
+    FASTKV_ASSIGN_OR_RETURN(eviction_, TailEviction::Create(backend_, model_, plan_));
   }
   const int64_t layer_kv_bytes =
-      config.num_kv_heads * dropping_tokens * config.head_dim * DTypeBytes(backend_.types().kv);
+      config.num_kv_heads * sizes.layer_tokens * config.head_dim * DTypeBytes(backend_.types().kv);
   FASTKV_ASSIGN_OR_RETURN(layer_keys_, backend_.Allocate(layer_kv_bytes, "one layer's keys"));
   FASTKV_ASSIGN_OR_RETURN(layer_values_, backend_.Allocate(layer_kv_bytes, "one layer's values"));
-  FASTKV_ASSIGN_OR_RETURN(hidden_,
-                          backend_.Allocate(4 * num_tokens * config.hidden_size, "hidden states"));
-  FASTKV_ASSIGN_OR_RETURN(positions_, backend_.Allocate(4 * num_tokens, "token positions"));
   FASTKV_ASSIGN_OR_RETURN(
-      cos_sin_, backend_.Allocate(4 * num_tokens * config.head_dim, "rotary embedding table"));
+      stream_, TokenStream::Allocate(backend_, model_, plan_.prompt_tokens, sizes.cut_tokens));
   FASTKV_ASSIGN_OR_RETURN(
-      workspace_,
-      DecoderWorkspace::Allocate(backend_, config, std::min(options_.block_tokens, num_tokens)));
+      workspace_, DecoderWorkspace::Allocate(backend_, config,
+                                             std::min(options_.block_tokens, plan_.prompt_tokens)));
   FASTKV_ASSIGN_OR_RETURN(logits_, backend_.Allocate(4 * config.vocab_size, "logits"));
-  return AllocateSelection();
-}
-
-Status Prefill::AllocateSelection() {
-  const ModelConfig& config = model_.config();
-  int64_t observed_tokens = 0;
-  int64_t kept_entries = 0;
-  int64_t tokens_after_cut = 0;
-  for (const LayerPlan& layer : plan_.layers) {
-    if (layer.observation != Observation::kNone) {
-      observed_tokens = std::max(observed_tokens, layer.tokens_in);
-    }
-    if (!layer.keeps_all()) kept_entries = std::max(kept_entries, layer.kv_len);
-    if (layer.cuts()) tokens_after_cut = std::max(tokens_after_cut, layer.tokens_out);
-  }
-  if (observed_tokens > 0) {
-    FASTKV_ASSIGN_OR_RETURN(scores_,
-                            ObservationScratch::Allocate(backend_, shape_, observed_tokens));
-    FASTKV_ASSIGN_OR_RETURN(window_queries_,
-                            backend_.Allocate(plan_.window * config.num_q_heads * config.head_dim *
-                                                  DTypeBytes(backend_.types().activation),
-                                              "queries of the observation window"));
-  }
-  FASTKV_ASSIGN_OR_RETURN(kv_indices_, backend_.Allocate(4 * config.num_kv_heads * kept_entries,
-                                                         "indices of kept entries"));
-  FASTKV_ASSIGN_OR_RETURN(token_indices_,
-                          backend_.Allocate(4 * tokens_after_cut, "indices of propagated tokens"));
-  FASTKV_ASSIGN_OR_RETURN(next_hidden_, backend_.Allocate(4 * tokens_after_cut * config.hidden_size,
-                                                          "hidden states after the cut"));
-  FASTKV_ASSIGN_OR_RETURN(next_positions_,
-                          backend_.Allocate(4 * tokens_after_cut, "positions after the cut"));
-  FASTKV_ASSIGN_OR_RETURN(next_cos_sin_, backend_.Allocate(4 * tokens_after_cut * config.head_dim,
-                                                           "rotary embedding table after the cut"));
+  FASTKV_ASSIGN_OR_RETURN(recorder_, ObservationRecorder::Allocate(backend_, model_, plan_));
+  FASTKV_ASSIGN_OR_RETURN(log_sum_exp_,
+                          backend_.Allocate(4 * config.num_q_heads * sizes.log_sum_exp_rows,
+                                            "normalisers of a block's attention"));
+  FASTKV_ASSIGN_OR_RETURN(kv_indices_,
+                          backend_.Allocate(4 * sizes.kv_indices, "indices of kept entries"));
+  FASTKV_ASSIGN_OR_RETURN(
+      token_indices_, backend_.Allocate(4 * sizes.token_indices, "indices of propagated tokens"));
   return OkStatus();
-}
-
-Status Prefill::Embed() {
-  const int64_t num_tokens = plan_.prompt_tokens;
-  std::vector<int32_t> positions(num_tokens);
-  std::iota(positions.begin(), positions.end(), 0);
-  FASTKV_RETURN_IF_ERROR(
-      backend_.CopyToDevice(positions_.data(), positions.data(), 4 * num_tokens));
-  FASTKV_ASSIGN_OR_RETURN(const Buffer device_ids, backend_.Allocate(4 * num_tokens, "token ids"));
-  FASTKV_RETURN_IF_ERROR(backend_.CopyToDevice(device_ids.data(), ids_.data(), 4 * num_tokens));
-  backend_.EmbedTokens(
-      {.table = &model_.embedding(),
-       .ids = static_cast<const int32_t*>(device_ids.data()),
-       .out = hidden_.View(DType::kF32, {num_tokens, model_.config().hidden_size})});
-  backend_.RopeTable(
-      {.positions = static_cast<const int32_t*>(positions_.data()),
-       .inverse_frequencies = model_.InverseFrequencies(),
-       .attention_factor = model_.rope_attention_factor(),
-       .cos_sin = cos_sin_.View(DType::kF32, {num_tokens, model_.config().head_dim})});
-  return backend_.Synchronize();
 }
 
 void Prefill::BeginLayer() {
   block_begin_ = 0;
+  stage_ = Stage::kLayer;
   const ModelConfig& config = model_.config();
   const int64_t num_tokens = layer_plan().tokens_in;
-  LayerKv& kept = cache_.layer(layer_);
-  if (!layer_plan().keeps_all()) {
+  FASTKV_CHECK_EQ(num_tokens, stream_->num_tokens());
+  recorder_->BeginLayer(layer_plan(), layer_);
+  if (selecting_ || !StoresInPlace(plan_, layer_)) {
     const DType dtype = backend_.types().kv;
     keys_ = layer_keys_.View(dtype, {config.num_kv_heads, num_tokens, config.head_dim});
     values_ = layer_values_.View(dtype, {config.num_kv_heads, num_tokens, config.head_dim});
     return;
   }
+  LayerKv& kept = cache_.layer(layer_);
   keys_ = kept.FrozenKeys();
   values_ = kept.FrozenValues();
   const TensorView kept_positions = kept.FrozenPositions();
   for (int64_t head = 0; head < config.num_kv_heads; ++head) {
-    backend_.Copy(kept_positions.Rows(head, head + 1).data(), positions_.data(), 4 * num_tokens);
+    backend_.Copy(kept_positions.Rows(head, head + 1).data(), stream_->positions(), 4 * num_tokens);
   }
+}
+
+std::pair<int64_t, int64_t> Prefill::RowKinds() const {
+  if (selecting_) {
+    const bool last = layer_ + 1 == static_cast<int64_t>(plan_.selection_pass.size());
+    return {0, last ? layer_plan().tokens_in : 0};
+  }
+  const LayerRows rows = RowsOfLayer(model_.config(), layer_plan(), layer_, LastRows());
+  return {rows.keys_only, rows.keys_only + rows.queries_only};
 }
 
 Status Prefill::Step() {
   FASTKV_CHECK(!done());
-  if (options_.cancel != nullptr && options_.cancel->cancelled()) {
-    return CancelledError("cancelled during prefill");
-  }
-  const int64_t num_tokens = layer_plan().tokens_in;
+  FASTKV_RETURN_IF_ERROR(CheckCancelled(options_.cancel));
+  const int64_t num_tokens = stream_->num_tokens();
   const int64_t begin = block_begin_;
   int64_t end = std::min(num_tokens, begin + options_.block_tokens);
-  const int64_t first_full_row = num_tokens - last_layer_rows_;
-  const bool last_layer = layer_ == model_.config().num_layers - 1;
-  if (last_layer && begin < first_full_row) end = std::min(end, first_full_row);
-  FASTKV_RETURN_IF_ERROR(RunBlock(begin, end));
-  done_flops_ += LayerFlops(model_.config(), layer_plan(), layer_, begin, end, last_layer_rows_);
+  if (stage_ == Stage::kMlp) {
+    FASTKV_RETURN_IF_ERROR(RunMlp(backend_, model_, workspace_, layer_,
+                                  stream_->Hidden().Rows(begin, end), options_.cancel));
+  } else {
+    const auto [keys_only, queries_only] = RowKinds();
+    if (begin < keys_only) end = std::min(end, keys_only);
+    if (begin < queries_only) end = std::min(end, queries_only);
+    FASTKV_RETURN_IF_ERROR(RunBlock(begin, end));
+  }
+  done_flops_ += BlockFlops(begin, end);
   block_begin_ = end;
-  if (end < num_tokens) return OkStatus();
-  return FinishLayer();
+  return end < num_tokens ? OkStatus() : FinishBlocks();
+}
+
+double Prefill::BlockFlops(int64_t begin, int64_t end) const {
+  const ModelConfig& config = model_.config();
+  if (stage_ == Stage::kMlp) return MlpFlops(config, end - begin);
+  if (selecting_) {
+    return begin < RowKinds().second
+               ? QkvFlops(config, end - begin)
+               : LayerFlops(config, layer_plan(), layer_, begin, end, layer_plan().tokens_in);
+  }
+  const double flops = LayerFlops(config, layer_plan(), layer_, begin, end, LastRows());
+  return CutsBeforeMlp() ? flops - MlpFlops(config, end - begin) : flops;
 }
 
 Status Prefill::RunBlock(int64_t begin, int64_t end) {
-  const ModelConfig& config = model_.config();
-  const int64_t num_tokens = layer_plan().tokens_in;
-  const LayerBlock block{
-      .layer = layer_,
-      .hidden = hidden_.View(DType::kF32, {num_tokens, config.hidden_size}).Rows(begin, end),
-      .cos_sin = cos_sin_.View(DType::kF32, {num_tokens, config.head_dim}).Rows(begin, end),
-      .keys = keys_.Slice(1, begin, end),
-      .values = values_.Slice(1, begin, end)};
-  if (layer_ == config.num_layers - 1 && begin < num_tokens - last_layer_rows_) {
+  const LayerBlock block{.layer = layer_,
+                         .hidden = stream_->Hidden().Rows(begin, end),
+                         .cos_sin = stream_->CosSin().Rows(begin, end),
+                         .keys = keys_.Slice(1, begin, end),
+                         .values = values_.Slice(1, begin, end)};
+  const auto [keys_only, queries_only] = RowKinds();
+  if (begin < keys_only) {
     StoreLastLayerKeysValues(backend_, model_, workspace_, block);
     return OkStatus();
   }
-  return RunDecoderLayer(
-      backend_, model_, workspace_, block,
-      [&](ConstTensorView queries, TensorView out) { Attend(queries, out, begin, end); },
-      options_.cancel);
+  const int64_t num_tokens = end - begin;
+  ProjectQkv(backend_, model_, workspace_, block);
+  recorder_->RecordProjection(workspace_.Qkv(num_tokens), begin);
+  StoreProjection(backend_, model_, workspace_, block);
+  recorder_->RecordQueries(workspace_.Queries(num_tokens), begin);
+  if (begin < queries_only) return OkStatus();
+  FASTKV_RETURN_IF_ERROR(CheckCancelled(options_.cancel));
+  Attend(begin, end);
+  FASTKV_RETURN_IF_ERROR(CheckCancelled(options_.cancel));
+  AddAttention(backend_, model_, workspace_, block);
+  if (CutsBeforeMlp()) return OkStatus();
+  return RunMlp(backend_, model_, workspace_, layer_, block.hidden, options_.cancel);
 }
 
-void Prefill::Attend(ConstTensorView queries, TensorView out, int64_t begin, int64_t end) {
-  if (layer_plan().observation != Observation::kNone) KeepWindowQueries(queries, begin, end);
-  backend_.PrefillAttention({.q = queries,
-                             .keys = keys_.Slice(1, 0, end),
+void Prefill::Attend(int64_t begin, int64_t end) {
+  const ModelConfig& config = model_.config();
+  const int64_t num_tokens = end - begin;
+  const bool is_recent =
+      eviction_.has_value() && end > layer_plan().tokens_in - plan_.eviction->recent_rows;
+  TensorView log_sum_exp;
+  if (is_recent || recorder_->WantsAttention(end)) {
+    log_sum_exp = log_sum_exp_.View(DType::kF32, {num_tokens, config.num_q_heads});
+  }
+  const AttendedRows rows{.queries = workspace_.Queries(num_tokens),
+                          .keys = keys_.Slice(1, 0, end),
+                          .log_sum_exp = log_sum_exp,
+                          .begin = begin,
+                          .positions = stream_->positions()};
+  backend_.PrefillAttention({.q = rows.queries,
+                             .keys = rows.keys,
                              .values = values_.Slice(1, 0, end),
                              .q_start = begin,
                              .scale = model_.attention_scale(),
-                             .window = model_.config().sliding_window[layer_],
-                             .positions = static_cast<const int32_t*>(positions_.data()),
-                             .out = out});
+                             .window = config.sliding_window[layer_],
+                             .positions = stream_->positions(),
+                             .out = workspace_.Attention(num_tokens),
+                             .log_sum_exp = log_sum_exp});
+  if (recorder_->WantsAttention(end)) recorder_->RecordAttention(rows);
+  if (is_recent) eviction_->RecordPrompt(layer_, layer_plan().tokens_in, rows);
 }
 
-void Prefill::KeepWindowQueries(ConstTensorView queries, int64_t begin, int64_t end) {
-  const int64_t window_begin = layer_plan().tokens_in - plan_.window;
-  const int64_t first = std::max(begin, window_begin);
-  if (first >= end) return;
-  const TensorView kept =
-      window_queries_.View(queries.dtype(), {plan_.window, queries.dim(1), queries.dim(2)})
-          .Rows(first - window_begin, end - window_begin);
-  backend_.Copy(kept.data(), queries.Rows(first - begin, end - begin).data(),
-                kept.num_elements() * DTypeBytes(kept.dtype()));
-}
-
-Status Prefill::FinishLayer() {
-  FASTKV_RETURN_IF_ERROR(SelectAndStore());
+Status Prefill::FinishBlocks() {
+  if (stage_ == Stage::kLayer) {
+    const bool mlp_follows = CutsBeforeMlp();
+    FASTKV_RETURN_IF_ERROR(SelectAndStore());
+    if (mlp_follows) {
+      stage_ = Stage::kMlp;
+      block_begin_ = 0;
+      return OkStatus();
+    }
+  }
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   ++layer_;
+  if (selecting_ && layer_ == static_cast<int64_t>(plan_.selection_pass.size())) {
+    return BeginSecondPass();
+  }
   if (done()) return FinishPrompt();
   BeginLayer();
   return OkStatus();
 }
 
 Status Prefill::SelectAndStore() {
-  const LayerPlan& plan = layer_plan();
-  if (plan.keeps_all() && !plan.cuts()) return OkStatus();
-  const ModelConfig& config = model_.config();
-  const auto* positions = static_cast<const int32_t*>(positions_.data());
-  LayerObservation observation(backend_, shape_, scores_, plan.tokens_in - plan_.window);
-  if (plan.observation != Observation::kNone) {
-    backend_.WindowScores(
-        {.q = window_queries_.View(backend_.types().activation,
-                                   {plan_.window, config.num_q_heads, config.head_dim}),
-         .keys = keys_,
-         .scale = model_.attention_scale(),
-         .window = config.sliding_window[layer_],
-         .positions = positions,
-         .out = observation.WindowScores()});
+  const LayerPlan plan = layer_plan();
+  const LayerEntries entries{.keys = keys_, .values = values_, .positions = stream_->positions()};
+  if (eviction_.has_value()) {
+    StoreSplit(backend_, entries, plan_.eviction->recent_rows, cache_.layer(layer_));
   }
+  const bool drops_entries = !selecting_ && !plan.keeps_all();
+  if (!drops_entries && !plan.may_cut() && !plan.observation.any()) return OkStatus();
+  LayerInputs inputs = recorder_->Inputs();
+  inputs.prompt_tokens = plan_.prompt_tokens;
+  inputs.keys = keys_;
+  inputs.values = values_;
+  inputs.positions = stream_->positions();
+  inputs.protected_tokens = ReceivedIndices(plan_.protected_tokens, stream_->host_positions());
+  LayerObservation observation(backend_, recorder_->scratch(), inputs);
   Selection selection;
-  if (!plan.keeps_all()) {
-    selection.kv_indices = kv_indices_.View(DType::kI32, {config.num_kv_heads, plan.kv_len});
+  selection.tokens_out = plan.tokens_out;
+  if (drops_entries) {
+    const int64_t num_kv_heads = model_.config().num_kv_heads;
+    selection.kv_indices = plan.unequal_heads
+                               ? kv_indices_.View(DType::kI32, {plan.MaxEntries(num_kv_heads)})
+                               : kv_indices_.View(DType::kI32, {num_kv_heads, plan.kv_len});
   }
-  if (plan.cuts()) {
-    selection.token_indices = token_indices_.View(DType::kI32, {plan.tokens_out});
+  if (plan.may_cut()) {
+    selection.token_indices = token_indices_.View(DType::kI32, {plan.cut_tokens});
   }
-  FASTKV_RETURN_IF_ERROR(method_.Select(plan_, layer_, observation, selection));
-  if (!plan.keeps_all()) {
-    LayerKv& kept = cache_.layer(layer_);
-    backend_.GatherKv({.keys = keys_,
-                       .values = values_,
-                       .positions = positions,
-                       .indices = selection.kv_indices,
-                       .out_keys = kept.FrozenKeys(),
-                       .out_values = kept.FrozenValues(),
-                       .out_positions = kept.FrozenPositions()});
-  }
-  return plan.cuts() ? Propagate(selection.token_indices) : OkStatus();
+  FASTKV_RETURN_IF_ERROR(selector_->Select(plan_, layer_, observation, selection));
+  if (drops_entries) StoreSelected(backend_, entries, plan, selection, cache_.layer(layer_));
+  if (selecting_) return OkStatus();
+  if (plan.cut_is_open) FASTKV_RETURN_IF_ERROR(Replan(selection.tokens_out));
+  return selection.tokens_out < plan.tokens_in ? Propagate(selection) : OkStatus();
 }
 
-Status Prefill::Propagate(ConstTensorView token_indices) {
-  const ModelConfig& config = model_.config();
-  const int64_t tokens_in = layer_plan().tokens_in;
-  const int64_t tokens_out = layer_plan().tokens_out;
-  const auto gather = [&](Buffer& from, Buffer& to, DType dtype, int64_t columns) {
-    backend_.GatherRows({.x = from.View(dtype, {tokens_in, columns}),
-                         .indices = token_indices.As<int32_t>(),
-                         .out = to.View(dtype, {tokens_out, columns})});
-  };
-  gather(hidden_, next_hidden_, DType::kF32, config.hidden_size);
-  gather(positions_, next_positions_, DType::kI32, 1);
-  gather(cos_sin_, next_cos_sin_, DType::kF32, config.head_dim);
-  FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
-  hidden_ = std::move(next_hidden_);
-  positions_ = std::move(next_positions_);
-  cos_sin_ = std::move(next_cos_sin_);
-  propagated_.emplace(tokens_out);
-  return backend_.CopyToHost(propagated_->data(), positions_.data(), 4 * tokens_out);
+Status Prefill::Replan(int64_t tokens_out) {
+  decided_.push_back({.layer = layer_, .tokens_out = tokens_out});
+  FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, method_.Plan(plan_.prompt_tokens, decided_));
+  std::swap(plan, plan_);
+  for (int64_t i = layer_ + 1; i < model_.config().num_layers; ++i) {
+    FASTKV_CHECK_LE(plan_.layers[i].kv_len, plan.layers[i].kv_len);
+    if (plan_.layers[i].kv_len == plan.layers[i].kv_len) continue;
+    FASTKV_RETURN_IF_ERROR(ReserveEntries(backend_, plan_, i, cache_));
+  }
+  FASTKV_CHECK_EQ(layer_plan().tokens_out, tokens_out);
+  total_flops_ = PrefillFlops(model_.config(), plan_, LastRows());
+  return OkStatus();
+}
+
+Status Prefill::Propagate(const Selection& selection) {
+  const bool final = std::none_of(plan_.layers.begin() + layer_ + 1, plan_.layers.end(),
+                                  [](const LayerPlan& layer) { return layer.may_cut(); });
+  FASTKV_RETURN_IF_ERROR(
+      stream_->Keep(selection.token_indices.As<int32_t>(), selection.tokens_out, final));
+  if (plan_.falls_gradually) return OkStatus();
+  const std::span<const int32_t> positions = stream_->host_positions();
+  propagated_.emplace(positions.begin(), positions.end());
+  return OkStatus();
+}
+
+Status Prefill::BeginSecondPass() {
+  const int64_t kept = plan_.layers.front().tokens_in;
+  propagated_.emplace(kept);
+  FASTKV_RETURN_IF_ERROR(backend_.CopyToHost(propagated_->data(), token_indices_.data(), 4 * kept));
+  std::vector<int32_t> kept_ids(kept);
+  for (int64_t i = 0; i < kept; ++i) kept_ids[i] = ids_[(*propagated_)[i]];
+  FASTKV_RETURN_IF_ERROR(stream_->Embed(kept_ids));
+  selecting_ = false;
+  layer_ = 0;
+  BeginLayer();
+  return OkStatus();
 }
 
 Status Prefill::FinishPrompt() {
   const ModelConfig& config = model_.config();
-  const int64_t num_tokens = plan_.layers.back().tokens_in;
-  const ConstTensorView hidden =
-      hidden_.View(DType::kF32, {num_tokens, config.hidden_size}).Rows(num_tokens - 1, num_tokens);
-  RunHead(backend_, model_, workspace_, hidden, logits_.View(DType::kF32, {1, config.vocab_size}));
-  cache_.set_next_position(plan_.prompt_tokens);
+  const int64_t num_tokens = stream_->num_tokens();
+  RunHead(backend_, model_, workspace_, stream_->Hidden().Rows(num_tokens - 1, num_tokens),
+          logits_.View(DType::kF32, {1, config.vocab_size}));
+  cache_.set_next_position(plan_.next_position());
   if (options_.score_prompt && plan_.prompt_tokens > 1) FASTKV_RETURN_IF_ERROR(ScorePrompt());
   done_flops_ = total_flops_;
+  FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   layer_keys_.Reset();
   layer_values_.Reset();
-  hidden_.Reset();
-  cos_sin_.Reset();
-  return backend_.Synchronize();
+  stream_.reset();
+  return OkStatus();
 }
 
 Status Prefill::ScorePrompt() {
@@ -330,14 +356,13 @@ Status Prefill::ScorePrompt() {
   FASTKV_ASSIGN_OR_RETURN(const Buffer targets, backend_.Allocate(4 * max_rows, "target ids"));
   FASTKV_ASSIGN_OR_RETURN(const Buffer scores,
                           backend_.Allocate(4 * max_rows, "log probabilities"));
-  const TensorView hidden = hidden_.View(DType::kF32, {plan_.prompt_tokens, config.hidden_size});
   std::vector<float> host_scores(max_rows);
   double sum = 0;
   for (int64_t begin = 0; begin < num_scored; begin += max_rows) {
     const int64_t end = std::min(num_scored, begin + max_rows);
     const int64_t rows = end - begin;
     const TensorView block_logits = logits.View(DType::kF32, {rows, config.vocab_size});
-    RunHead(backend_, model_, workspace_, hidden.Rows(begin, end), block_logits);
+    RunHead(backend_, model_, workspace_, stream_->Hidden().Rows(begin, end), block_logits);
     FASTKV_RETURN_IF_ERROR(
         backend_.CopyToDevice(targets.data(), ids_.data() + begin + 1, 4 * rows));
     backend_.TargetLogProbs({.logits = block_logits,
@@ -351,8 +376,9 @@ Status Prefill::ScorePrompt() {
 }
 
 PrefillProgress Prefill::progress() const {
-  return {.layer = layer_,
-          .num_layers = model_.config().num_layers,
+  const auto first_pass = static_cast<int64_t>(plan_.selection_pass.size());
+  return {.layer = selecting_ ? layer_ : first_pass + layer_,
+          .num_layers = first_pass + model_.config().num_layers,
           .tokens_in_layer = done() ? 0 : layer_plan().tokens_in,
           .done_flops = done_flops_,
           .total_flops = total_flops_};

@@ -15,6 +15,9 @@
 #include "backend/backend.h"
 #include "base/cancel.h"
 #include "base/status.h"
+#include "engine/observation_recorder.h"
+#include "engine/tail_eviction.h"
+#include "engine/token_stream.h"
 #include "kv/kv_cache.h"
 #include "method/method.h"
 #include "model/decoder_layer.h"
@@ -29,7 +32,7 @@ struct PrefillOptions {
 };
 
 struct PrefillProgress {
-  int64_t layer = 0;  // being worked on; num_layers when done
+  int64_t layer = 0;  // being worked on, a first pass counted; num_layers when done
   int64_t num_layers = 0;
   int64_t tokens_in_layer = 0;
   double done_flops = 0;
@@ -45,10 +48,11 @@ class Prefill {
                                                 const Method& method, std::span<const int32_t> ids,
                                                 const PrefillOptions& options);
 
+  // What is being done; open cuts are settled as they are reached.
   const PrefillPlan& plan() const { return plan_; }
-  bool done() const { return layer_ == model_.config().num_layers; }
-  // Runs one block of one layer. REQUIRES: !done(). Errors: kCancelled, kDevice, kMemory; the
-  // prefill cannot go on after one.
+  bool done() const { return !selecting_ && layer_ == model_.config().num_layers; }
+  // Runs one block of one layer. REQUIRES: !done(). Errors: kCancelled, kDevice, kMemory,
+  // kInvalidArgument (no plan fits what was decided); the prefill cannot go on after one.
   Status Step();
   PrefillProgress progress() const;
 
@@ -56,61 +60,78 @@ class Prefill {
 
   // Logits after the last prompt token, once: [1, vocab_size], f32.
   Buffer TakeLogits() { return std::move(logits_); }
-  // Original positions of the tokens that went on after the cut, or nothing where no cut was made.
+  // Original positions of the tokens that went on after the last cut, ascending; nothing where none
+  // was made or where tokens fall at many layers. Where the plan renumbers, the tokens that were
+  // read the second time: entry i stands at position i of the cache.
   const std::optional<std::vector<int32_t>>& propagated() const { return propagated_; }
   // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for or N
   // is 1.
   std::optional<double> mean_logprob() const { return mean_logprob_; }
-  // The cache, once. Its next position is the prompt's length.
+  // The cache, once. Its next position is the plan's.
   KvCache TakeCache() { return std::move(cache_); }
+  // What drops entries while decoding, once; nothing where the plan has no eviction.
+  std::optional<TailEviction> TakeEviction() { return std::move(eviction_); }
 
  private:
+  // A layer is attention and MLP, block by block; where it cuts before the MLP, a second run over
+  // the blocks of what is left.
+  enum class Stage { kLayer, kMlp };
+
   Prefill(Backend& backend, const DecoderModel& model, const Method& method, PrefillPlan plan,
           const PrefillOptions& options);
 
   Status AllocateMemory();
-  Status AllocateSelection();
-  Status Embed();
   // Decides where the layer's keys and values go: into the cache itself where all are kept.
   void BeginLayer();
   Status RunBlock(int64_t begin, int64_t end);
-  void Attend(ConstTensorView queries, TensorView out, int64_t begin, int64_t end);
-  Status FinishLayer();
+  void Attend(int64_t begin, int64_t end);
+  double BlockFlops(int64_t begin, int64_t end) const;
+  Status FinishBlocks();
   Status SelectAndStore();
-  Status Propagate(ConstTensorView token_indices);
+  Status Propagate(const Selection& selection);
+  // Settles an open cut and plans the remaining layers anew.
+  Status Replan(int64_t tokens_out);
+  Status BeginSecondPass();
   Status FinishPrompt();
   Status ScorePrompt();
-  // Copies the queries of rows [begin, end) that lie in the observation window.
-  void KeepWindowQueries(ConstTensorView queries, int64_t begin, int64_t end);
 
-  const LayerPlan& layer_plan() const { return plan_.layers[layer_]; }
+  const std::vector<LayerPlan>& pass() const {
+    return selecting_ ? plan_.selection_pass : plan_.layers;
+  }
+  const LayerPlan& layer_plan() const { return pass()[layer_]; }
+  // Rows of the last layer that are processed in full.
+  int64_t LastRows() const;
+  bool CutsBeforeMlp() const {
+    return layer_plan().may_cut() && layer_plan().cut_point == CutPoint::kBeforeMlp;
+  }
+  // Rows of the layer that are processed alike: [0, first) need keys and values alone, [first,
+  // second) their queries too, the others everything.
+  std::pair<int64_t, int64_t> RowKinds() const;
 
   Backend& backend_;
   const DecoderModel& model_;
   const Method& method_;
   PrefillPlan plan_;
   PrefillOptions options_;
-  ModelShape shape_;
   std::vector<int32_t> ids_;
-  int64_t last_layer_rows_ = 1;
+  std::unique_ptr<Selector> selector_;
+  std::vector<CutDecision> decided_;
 
   DecoderWorkspace workspace_;
-  Buffer hidden_;       // [tokens_in, hidden_size], f32
-  Buffer positions_;    // [tokens_in], i32
-  Buffer cos_sin_;      // [tokens_in, head_dim], f32
-  Buffer next_hidden_;  // the same for the tokens after the cut
-  Buffer next_positions_;
-  Buffer next_cos_sin_;
+  std::optional<TokenStream> stream_;
+  std::optional<ObservationRecorder> recorder_;
+  std::optional<TailEviction> eviction_;
   Buffer layer_keys_;  // [num_kv_heads, tokens_in, head_dim], kv
   Buffer layer_values_;
-  Buffer window_queries_;  // [window, num_q_heads, head_dim], act
-  ObservationScratch scores_;
-  Buffer kv_indices_;     // [num_kv_heads, kv_len], i32
-  Buffer token_indices_;  // [tokens_out], i32
+  Buffer log_sum_exp_;    // [block_tokens, num_q_heads], f32
+  Buffer kv_indices_;     // Selection::kv_indices
+  Buffer token_indices_;  // Selection::token_indices
   Buffer logits_;         // [1, vocab_size], f32
   KvCache cache_;
 
+  bool selecting_ = false;  // in the first pass of a prompt that is read twice
   int64_t layer_ = 0;
+  Stage stage_ = Stage::kLayer;
   int64_t block_begin_ = 0;
   TensorView keys_;  // where the layer's keys go: [num_kv_heads, tokens_in, head_dim]
   TensorView values_;

@@ -13,7 +13,39 @@ namespace {
 // Tokens of an Append that go through the model together.
 constexpr int64_t kAppendBlockTokens = 128;
 
+Status NothingDroppedError(const PrefillRequest& request) {
+  return InvalidArgumentError("method '" + request.method.name + "' drops nothing of a prompt of " +
+                              std::to_string(request.ids.size()) +
+                              " tokens with this budget, and --require-method asks that it does; "
+                              "lower the budget or give a longer prompt");
+}
+
 }  // namespace
+
+bool PrefillReport::dropped_anything() const {
+  return std::any_of(layers.begin(), layers.end(), [this](const LayerReport& layer) {
+    return layer.tokens_in < plan.prompt_tokens ||
+           *std::min_element(layer.kv_len.begin(), layer.kv_len.end()) < plan.prompt_tokens;
+  });
+}
+
+std::string Describe(const PrefillReport& report) {
+  std::string text;
+  for (size_t first = 0; first < report.layers.size();) {
+    size_t end = first + 1;
+    while (end < report.layers.size() && report.layers[end] == report.layers[first]) ++end;
+    const LayerReport& layer = report.layers[first];
+    const auto [least, most] = std::minmax_element(layer.kv_len.begin(), layer.kv_len.end());
+    text += (text.empty() ? "" : "; ");
+    text += (end > first + 1 ? "layers " : "layer ") + std::to_string(first);
+    if (end > first + 1) text += "-" + std::to_string(end - 1);
+    text += ": " + std::to_string(layer.tokens_in) + " tokens, " + std::to_string(*least);
+    if (*least != *most) text += " to " + std::to_string(*most);
+    text += " kept";
+    first = end;
+  }
+  return text;
+}
 
 std::vector<int32_t> EndIdsOf(const GenerationConfig& config) {
   return {config.eos_token_ids.begin(), config.eos_token_ids.end()};
@@ -33,6 +65,7 @@ Status Session::Append(std::span<const int32_t> ids, const CancelFlag* cancel) {
 
 Status Session::RunPrefill(const PrefillRequest& request) {
   cache_.reset();
+  eviction_.reset();
   decoder_.reset();
   TrackingAllocator& allocator = engine_.backend().allocator();
   const int64_t held_before = allocator.held_bytes();
@@ -44,6 +77,7 @@ Status Session::RunPrefill(const PrefillRequest& request) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<fastkv::Prefill> prefill,
                           fastkv::Prefill::Start(engine_.backend(), engine_.model(), *method,
                                                  request.ids, request.options));
+  if (request.require_method && !prefill->plan().MayDrop()) return NothingDroppedError(request);
   while (!prefill->done()) {
     FASTKV_RETURN_IF_ERROR(prefill->Step());
     if (request.on_progress) request.on_progress(prefill->progress());
@@ -55,7 +89,17 @@ Status Session::RunPrefill(const PrefillRequest& request) {
   report_.mean_logprob = prefill->mean_logprob();
   logits_ = prefill->TakeLogits();
   prompt_ids_.assign(request.ids.begin(), request.ids.end());
-  cache_.emplace(prefill->TakeCache());
+  KvCache cache = prefill->TakeCache();
+  for (int64_t i = 0; i < engine_.config().num_layers; ++i) {
+    LayerReport layer{.tokens_in = report_.plan.layers[i].tokens_in};
+    for (int64_t head = 0; head < engine_.config().num_kv_heads; ++head) {
+      layer.kv_len.push_back(cache.layer(i).FrozenLen(head) + cache.tail_len());
+    }
+    report_.layers.push_back(std::move(layer));
+  }
+  if (request.require_method && !report_.dropped_anything()) return NothingDroppedError(request);
+  cache_.emplace(std::move(cache));
+  eviction_ = prefill->TakeEviction();
   report_.kv_bytes = cache_->bytes_held();
   const KvGeometry& geometry = cache_->geometry();
   report_.full_kv_bytes = geometry.num_layers * geometry.num_kv_heads *
@@ -79,7 +123,8 @@ Status Session::MakeDecoder(int64_t max_tokens) {
 }
 
 Status Session::RunTokens(std::span<const int32_t> ids, const CancelFlag* cancel) {
-  FASTKV_RETURN_IF_ERROR(decoder_->Append(*cache_, ids, cancel));
+  TailEviction* eviction = eviction_.has_value() ? &*eviction_ : nullptr;
+  FASTKV_RETURN_IF_ERROR(decoder_->Append(*cache_, ids, eviction, cancel));
   engine_.backend().Copy(logits_.data(), decoder_->logits().data(), logits_.num_bytes());
   return OkStatus();
 }
@@ -101,9 +146,11 @@ Status Session::RunAppend(std::span<const int32_t> ids, const CancelFlag* cancel
                       " tokens, but the model allows " +
                       std::to_string(config.max_position_embeddings) + "; start a new one");
   }
-  FASTKV_RETURN_IF_ERROR(MakeDecoder(std::clamp<int64_t>(num_tokens, 1, kAppendBlockTokens)));
-  for (int64_t begin = 0; begin < num_tokens; begin += kAppendBlockTokens) {
-    const int64_t count = std::min(kAppendBlockTokens, num_tokens - begin);
+  // Each token may make the cache drop entries that the next one then does not see.
+  const int64_t block_tokens = eviction_.has_value() ? 1 : kAppendBlockTokens;
+  FASTKV_RETURN_IF_ERROR(MakeDecoder(std::clamp<int64_t>(num_tokens, 1, block_tokens)));
+  for (int64_t begin = 0; begin < num_tokens; begin += block_tokens) {
+    const int64_t count = std::min(block_tokens, num_tokens - begin);
     FASTKV_RETURN_IF_ERROR(RunTokens(ids.subspan(begin, count), cancel));
     prompt_ids_.insert(prompt_ids_.end(), ids.begin() + begin, ids.begin() + begin + count);
   }
@@ -121,8 +168,24 @@ Result<Session> Session::Fork() const {
     engine_.backend().Copy(fork.logits_.data(), logits_.data(), logits_.num_bytes());
     FASTKV_ASSIGN_OR_RETURN(KvCache cache, cache_->Fork());
     fork.cache_.emplace(std::move(cache));
+    if (eviction_.has_value()) {
+      FASTKV_ASSIGN_OR_RETURN(TailEviction eviction, eviction_->Fork());
+      fork.eviction_.emplace(std::move(eviction));
+    }
     return fork;
   });
+}
+
+Result<std::vector<int32_t>> Session::PositionsOf(int64_t layer, int64_t kv_head) const {
+  FASTKV_ASSIGN_OR_RETURN(std::vector<int32_t> positions, cache_->PositionsOf(layer, kv_head));
+  if (!report_.plan.renumbers) return positions;
+  const std::vector<int32_t>& read_again = *report_.propagated;
+  const auto num_read = static_cast<int32_t>(read_again.size());
+  const auto prompt_tokens = static_cast<int32_t>(report_.plan.prompt_tokens);
+  for (int32_t& position : positions) {
+    position = position < num_read ? read_again[position] : position - num_read + prompt_tokens;
+  }
+  return positions;
 }
 
 ConstTensorView Session::logits() const {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/cancel.h"
@@ -25,19 +26,35 @@ namespace fastkv {
 struct PrefillRequest {
   std::span<const int32_t> ids;  // the prompt
   MethodConfig method;
+  bool require_method = false;  // an error where the method drops nothing of this prompt
   PrefillOptions options;
   std::function<void(const PrefillProgress&)> on_progress;  // after every block; may be null
 };
 
+// What became of a layer.
+struct LayerReport {
+  int64_t tokens_in = 0;
+  std::vector<int64_t> kv_len;  // [num_kv_heads]: entries kept
+  bool operator==(const LayerReport&) const = default;
+};
+
 struct PrefillReport {
-  PrefillPlan plan;
+  PrefillPlan plan;  // as it was carried out
+  std::vector<LayerReport> layers;
   std::optional<std::vector<int32_t>> propagated;  // as Prefill::propagated
   std::optional<double> mean_logprob;              // as Prefill::mean_logprob
   int64_t kv_bytes = 0;       // held by the cache after prefill, from allocations
   int64_t full_kv_bytes = 0;  // what keeping everything would hold
   int64_t peak_bytes = 0;  // high-water mark of device memory during prefill, without the weights
   double prefill_ms = 0;
+
+  // Whether an entry was dropped, or a token did not go through all layers.
+  bool dropped_anything() const;
 };
+
+// What a method did to a prompt, in a line: for each range of layers that are alike the tokens
+// received and the entries kept.
+std::string Describe(const PrefillReport& report);
 
 enum class FinishReason {
   kEndToken,  // one of end_ids came; it is the last output id
@@ -74,7 +91,8 @@ class Session {
   explicit Session(const Engine& engine) : engine_(engine) {}
 
   // Starts anew with a prompt: earlier contents are dropped. Errors: those of CreateMethod and
-  // Prefill; the session is then empty. kNumeric where the output is not finite.
+  // Prefill, kInvalidArgument where request.require_method is not met; the session is then empty.
+  // kNumeric where the output is not finite.
   Status Prefill(const PrefillRequest& request);
 
   // Goes on with further prompt tokens behind what is there: they attend to the kept entries and to
@@ -92,6 +110,10 @@ class Session {
   Result<DecodeReport> Decode(const DecodeRequest& request);
 
   const PrefillReport& prefill_report() const { return report_; }
+  // Original positions of the entries that the cache holds now, of one KV head of a layer,
+  // ascending; generated tokens count on from the prompt's length. REQUIRES: a successful Prefill.
+  // Errors: kDevice.
+  Result<std::vector<int32_t>> PositionsOf(int64_t layer, int64_t kv_head) const;
   // Logits after the last token seen so far, as host floats [vocab_size]. Errors: kDevice.
   Result<std::vector<float>> LastLogits() const;
   // REQUIRES: a successful Prefill.
@@ -114,6 +136,7 @@ class Session {
   std::vector<int32_t> prompt_ids_;
   Buffer logits_;  // [1, vocab_size], f32: what follows the last token that was run
   std::optional<KvCache> cache_;
+  std::optional<TailEviction> eviction_;
   std::optional<TokenDecoder> decoder_;  // made by the first step
 };
 

@@ -20,19 +20,24 @@ Result<TokenDecoder> TokenDecoder::Create(Backend& backend, const DecoderModel& 
   return decoder;
 }
 
-Status TokenDecoder::Append(KvCache& cache, std::span<const int32_t> ids,
+Status TokenDecoder::Append(KvCache& cache, std::span<const int32_t> ids, TailEviction* eviction,
                             const CancelFlag* cancel) {
   const auto num_tokens = static_cast<int64_t>(ids.size());
   FASTKV_CHECK_GE(num_tokens, 1);
-  FASTKV_CHECK_LE(num_tokens, max_tokens());
+  FASTKV_CHECK_LE(num_tokens, eviction == nullptr ? max_tokens() : 1);
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(ids_.data(), ids.data(), 4 * num_tokens));
   FASTKV_RETURN_IF_ERROR(cache.AppendTokens(num_tokens));
-  const Status status = RunLayers(cache, num_tokens, cancel);
-  if (!status.ok()) cache.RemoveLastTokens(num_tokens);
-  return status;
+  Status status = eviction == nullptr ? OkStatus() : eviction->ReserveForToken(cache);
+  if (status.ok()) status = RunLayers(cache, num_tokens, eviction, cancel);
+  if (!status.ok()) {
+    cache.RemoveLastTokens(num_tokens);
+    return status;
+  }
+  return eviction == nullptr ? OkStatus() : eviction->FinishToken(cache);
 }
 
-Status TokenDecoder::RunLayers(KvCache& cache, int64_t num_tokens, const CancelFlag* cancel) {
+Status TokenDecoder::RunLayers(KvCache& cache, int64_t num_tokens, TailEviction* eviction,
+                               const CancelFlag* cancel) {
   const ModelConfig& config = model_->config();
   const int64_t tail_len = cache.tail_len();
   const int64_t tail_begin = tail_len - num_tokens;
@@ -55,12 +60,15 @@ Status TokenDecoder::RunLayers(KvCache& cache, int64_t num_tokens, const CancelF
                            .values = layer.TailValues(tail_begin, tail_len)};
     const auto attend = [&](ConstTensorView queries, TensorView out) {
       const KvLayerView view = layer.View(tail_len);
-      backend_->CachedAttention({.q = queries,
-                                 .q_len = num_tokens,
-                                 .sequences = {&view, 1},
-                                 .scale = model_->attention_scale(),
-                                 .window = config.sliding_window[i],
-                                 .out = out});
+      backend_->CachedAttention(
+          {.q = queries,
+           .q_len = num_tokens,
+           .sequences = {&view, 1},
+           .scale = model_->attention_scale(),
+           .window = config.sliding_window[i],
+           .out = out,
+           .log_sum_exp = eviction == nullptr ? TensorView() : eviction->LogSumExp(i)});
+      if (eviction != nullptr) eviction->RecordToken(i, queries);
     };
     FASTKV_RETURN_IF_ERROR(RunDecoderLayer(*backend_, *model_, workspace_, block, attend, cancel));
   }

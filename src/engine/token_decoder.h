@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "base/cancel.h"
 #include "base/status.h"
+#include "engine/tail_eviction.h"
 #include "kv/kv_cache.h"
 #include "model/decoder_layer.h"
 #include "model/decoder_model.h"
@@ -26,16 +27,19 @@ class TokenDecoder {
   int64_t max_tokens() const { return workspace_.max_tokens(); }
 
   // Appends `ids` (1 to max_tokens of them, each in the vocabulary) to the cache at its next
-  // positions. Afterwards logits() is what follows the last of them. Errors: kCancelled, kMemory,
+  // positions. Afterwards logits() is what follows the last of them. `eviction`: what drops entries
+  // of this cache as it grows, or null; with it, one id at a time. Errors: kCancelled, kMemory,
   // kDevice; the cache is then as before.
-  Status Append(KvCache& cache, std::span<const int32_t> ids, const CancelFlag* cancel);
+  Status Append(KvCache& cache, std::span<const int32_t> ids, TailEviction* eviction,
+                const CancelFlag* cancel);
 
   // [1, vocab_size], f32; overwritten by the next Append.
   ConstTensorView logits() const;
 
  private:
   TokenDecoder(Backend& backend, const DecoderModel& model) : backend_(&backend), model_(&model) {}
-  Status RunLayers(KvCache& cache, int64_t num_tokens, const CancelFlag* cancel);
+  Status RunLayers(KvCache& cache, int64_t num_tokens, TailEviction* eviction,
+                   const CancelFlag* cancel);
 
   Backend* backend_;
   const DecoderModel* model_;

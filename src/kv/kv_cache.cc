@@ -8,7 +8,7 @@
 namespace fastkv {
 
 KvCache::KvCache(Backend& backend, const KvGeometry& geometry)
-    : backend_(&backend), geometry_(geometry) {
+    : backend_(&backend), geometry_(geometry), spare_(geometry) {
   layers_.reserve(geometry.num_layers);
   for (int64_t i = 0; i < geometry.num_layers; ++i) layers_.emplace_back(geometry);
 }
@@ -29,6 +29,49 @@ Status KvCache::AppendTokens(int64_t num_tokens) {
   return OkStatus();
 }
 
+Status KvCache::ReserveTail(int64_t tail_len) {
+  FASTKV_CHECK_EQ(tail_len_, 0);
+  for (LayerKv& layer : layers_) {
+    FASTKV_RETURN_IF_ERROR(layer.ReserveTail(*backend_, 0, tail_len, /*exact=*/true));
+  }
+  tail_len_ = tail_len;
+  return OkStatus();
+}
+
+Status KvCache::ReserveSpare() {
+  if (spare_.tail_capacity() >= tail_len_) return OkStatus();
+  const int64_t capacity = layers_.front().tail_capacity();
+  LayerKv spare(geometry_);
+  FASTKV_RETURN_IF_ERROR(spare.ReserveTail(*backend_, 0, capacity, /*exact=*/true));
+  FASTKV_ASSIGN_OR_RETURN(
+      spare_positions_,
+      backend_->Allocate(4 * geometry_.num_kv_heads * capacity, "positions of kept entries"));
+  spare_ = std::move(spare);
+  return OkStatus();
+}
+
+void KvCache::KeepTail(const ConstTensorView& indices) {
+  const int64_t count = indices.dim(1);
+  for (int64_t i = 0; i < geometry_.num_layers; ++i) {
+    const ConstTensorView of_layer(indices.Rows(i, i + 1).data(), DType::kI32,
+                                   {geometry_.num_kv_heads, count});
+    layers_[i].KeepTail(*backend_, tail_len_, of_layer.WithStride(0, 0), spare_,
+                        spare_positions_.View(DType::kI32, {geometry_.num_kv_heads, count}));
+  }
+  tail_len_ = count;
+}
+
+Result<std::vector<int32_t>> KvCache::PositionsOf(int64_t layer, int64_t kv_head) const {
+  FASTKV_ASSIGN_OR_RETURN(std::vector<int32_t> positions,
+                          layers_[layer].FrozenPositionsOf(*backend_, kv_head));
+  if (tail_len_ == 0) return positions;
+  std::vector<int32_t> tail(tail_len_);
+  FASTKV_RETURN_IF_ERROR(backend_->CopyToHost(
+      tail.data(), layers_[layer].View(tail_len_).tail_positions, 4 * tail_len_));
+  positions.insert(positions.end(), tail.begin(), tail.end());
+  return positions;
+}
+
 void KvCache::RemoveLastTokens(int64_t num_tokens) {
   FASTKV_CHECK_LE(num_tokens, tail_len_);
   tail_len_ -= num_tokens;
@@ -46,7 +89,7 @@ Result<KvCache> KvCache::Fork() const {
 }
 
 int64_t KvCache::bytes_held() const {
-  int64_t bytes = 0;
+  int64_t bytes = spare_.bytes_held() + spare_positions_.num_bytes();
   for (const LayerKv& layer : layers_) bytes += layer.bytes_held();
   return bytes;
 }

@@ -30,13 +30,29 @@ class KvCache {
 
   // Makes room for `num_tokens` more tail entries in every layer and writes their positions
   // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
-  // through LayerKv::TailKeys and TailValues of every layer. Errors: kMemory; the cache is then as before.
+  // through LayerKv::TailKeys and TailValues of every layer. Errors: kMemory; the cache is then as
+  // before.
   Status AppendTokens(int64_t num_tokens);
 
   // Takes the last `num_tokens` tail entries back. REQUIRES: num_tokens <= tail_len().
   void RemoveLastTokens(int64_t num_tokens);
 
+  // Gives every layer a tail of exactly `tail_len` entries, which the caller then fills; positions
+  // go on from next_position(). REQUIRES: no tail yet. Errors: kMemory.
+  Status ReserveTail(int64_t tail_len);
+
+  // Keeps of the tail of each layer the entries `indices` [num_layers, count], i32, ascending, the
+  // same for all KV heads. Positions of later tokens do not change. REQUIRES: ReserveSpare since
+  // the last AppendTokens.
+  void KeepTail(const ConstTensorView& indices);
+  // Takes the memory that KeepTail gathers to. Errors: kMemory.
+  Status ReserveSpare();
+
+  // Entries of every KV head in every layer behind the frozen part.
   int64_t tail_len() const { return tail_len_; }
+
+  // Original positions of all entries of one KV head of a layer, ascending. Errors: kDevice.
+  Result<std::vector<int32_t>> PositionsOf(int64_t layer, int64_t kv_head) const;
 
   // A second sequence that shares the frozen part and owns a copy of the tail. Errors: kMemory.
   Result<KvCache> Fork() const;
@@ -49,6 +65,9 @@ class KvCache {
   Backend* backend_;
   KvGeometry geometry_;
   std::vector<LayerKv> layers_;
+  // Where KeepTail gathers to.
+  LayerKv spare_;
+  Buffer spare_positions_;  // [num_kv_heads, tail capacity], i32
   int64_t tail_len_ = 0;
   int64_t next_position_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "kv/layer_kv.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
@@ -9,26 +10,38 @@
 namespace fastkv {
 namespace {
 
-// Tails grow by doubling from here, so that a long answer costs few copies.
+// Tails grow by doubling from here, so that a long answer costs few copies, up to a growth that no
+// longer costs much memory.
 constexpr int64_t kTailStepTokens = 64;
+constexpr int64_t kMaxTailGrowthTokens = 4096;
 
 }  // namespace
 
 Status LayerKv::ReserveFrozen(Backend& backend, std::span<const int64_t> head_len) {
-  FASTKV_CHECK_EQ(head_len.size(), geometry_.num_kv_heads);
+  FASTKV_RETURN_IF_ERROR(
+      ReserveFrozenEntries(backend, std::accumulate(head_len.begin(), head_len.end(), int64_t{0})));
+  SetFrozenHeads(head_len);
+  return OkStatus();
+}
+
+Status LayerKv::ReserveFrozenEntries(Backend& backend, int64_t max_entries) {
   frozen_.reset();
   auto frozen = std::make_shared<FrozenKv>();
-  frozen->head_begin.push_back(0);
-  for (int64_t len : head_len) frozen->head_begin.push_back(frozen->head_begin.back() + len);
+  frozen->head_begin.assign(geometry_.num_kv_heads + 1, 0);
   const int64_t vector_bytes = geometry_.head_dim * DTypeBytes(geometry_.dtype);
-  const int64_t num_entries = frozen->num_entries();
-  FASTKV_ASSIGN_OR_RETURN(frozen->keys, backend.Allocate(num_entries * vector_bytes, "kept keys"));
+  FASTKV_ASSIGN_OR_RETURN(frozen->keys, backend.Allocate(max_entries * vector_bytes, "kept keys"));
   FASTKV_ASSIGN_OR_RETURN(frozen->values,
-                          backend.Allocate(num_entries * vector_bytes, "kept values"));
+                          backend.Allocate(max_entries * vector_bytes, "kept values"));
   FASTKV_ASSIGN_OR_RETURN(frozen->positions,
-                          backend.Allocate(num_entries * 4, "positions of kept entries"));
+                          backend.Allocate(max_entries * 4, "positions of kept entries"));
   frozen_ = std::move(frozen);
   return OkStatus();
+}
+
+void LayerKv::SetFrozenHeads(std::span<const int64_t> head_len) {
+  FASTKV_CHECK_EQ(head_len.size(), geometry_.num_kv_heads);
+  std::partial_sum(head_len.begin(), head_len.end(), frozen_->head_begin.begin() + 1);
+  FASTKV_CHECK_LE(frozen_->num_entries() * 4, frozen_->positions.num_bytes());
 }
 
 TensorView LayerKv::FrozenKeys() {
@@ -45,6 +58,20 @@ TensorView LayerKv::FrozenPositions() {
   return frozen_->positions.View(DType::kI32, {geometry_.num_kv_heads, FrozenLen(0)});
 }
 
+TensorView LayerKv::HeadView(const Buffer& buffer, int64_t kv_head) const {
+  return buffer.View(geometry_.dtype, {1, frozen_->num_entries(), geometry_.head_dim})
+      .Slice(1, frozen_->head_begin[kv_head], frozen_->head_begin[kv_head + 1]);
+}
+
+TensorView LayerKv::HeadKeys(int64_t kv_head) { return HeadView(frozen_->keys, kv_head); }
+
+TensorView LayerKv::HeadValues(int64_t kv_head) { return HeadView(frozen_->values, kv_head); }
+
+TensorView LayerKv::HeadPositions(int64_t kv_head) {
+  return frozen_->positions.View(DType::kI32, {1, frozen_->num_entries()})
+      .Slice(1, frozen_->head_begin[kv_head], frozen_->head_begin[kv_head + 1]);
+}
+
 int64_t LayerKv::FrozenLen(int64_t kv_head) const {
   if (frozen_ == nullptr) return 0;
   return frozen_->head_begin[kv_head + 1] - frozen_->head_begin[kv_head];
@@ -59,9 +86,11 @@ Result<std::vector<int32_t>> LayerKv::FrozenPositionsOf(Backend& backend, int64_
   return positions;
 }
 
-Status LayerKv::ReserveTail(Backend& backend, int64_t tail_len, int64_t capacity) {
+Status LayerKv::ReserveTail(Backend& backend, int64_t tail_len, int64_t capacity, bool exact) {
   if (capacity <= tail_capacity_) return OkStatus();
-  const int64_t wanted = RoundUp(std::max(capacity, 2 * tail_capacity_), kTailStepTokens);
+  const int64_t grown_capacity =
+      std::max(capacity, tail_capacity_ + std::min(tail_capacity_, kMaxTailGrowthTokens));
+  const int64_t wanted = exact ? capacity : RoundUp(grown_capacity, kTailStepTokens);
   LayerKv grown(geometry_);
   const int64_t bytes =
       geometry_.num_kv_heads * wanted * geometry_.head_dim * DTypeBytes(geometry_.dtype);
@@ -103,6 +132,24 @@ TensorView LayerKv::TailValues(int64_t begin, int64_t end) {
 
 TensorView LayerKv::TailPositions(int64_t begin, int64_t end) {
   return tail_positions_.View(DType::kI32, {tail_capacity_}).Slice(0, begin, end);
+}
+
+void LayerKv::KeepTail(Backend& backend, int64_t tail_len, const ConstTensorView& indices,
+                       LayerKv& spare, const TensorView& spare_positions) {
+  const int64_t count = indices.dim(1);
+  FASTKV_CHECK_LE(count, spare.tail_capacity_);
+  backend.GatherKv({.keys = TailKeys(0, tail_len),
+                    .values = TailValues(0, tail_len),
+                    .positions = TailPositions(0, tail_len).As<int32_t>(),
+                    .indices = indices,
+                    .out_keys = spare.TailKeys(0, count),
+                    .out_values = spare.TailValues(0, count),
+                    .out_positions = spare_positions});
+  backend.Copy(spare.tail_positions_.data(), spare_positions.data(), 4 * count);
+  std::swap(tail_keys_, spare.tail_keys_);
+  std::swap(tail_values_, spare.tail_values_);
+  std::swap(tail_positions_, spare.tail_positions_);
+  std::swap(tail_capacity_, spare.tail_capacity_);
 }
 
 KvLayerView LayerKv::View(int64_t tail_len) const {

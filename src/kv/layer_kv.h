@@ -46,11 +46,21 @@ class LayerKv {
   // caller fills it through FrozenKeys and its siblings. Errors: kMemory.
   Status ReserveFrozen(Backend& backend, std::span<const int64_t> head_len);
 
+  // The same where heads will have different numbers of entries, `max_entries` together at most;
+  // SetFrozenHeads says how many once it is known. Until then there are none.
+  Status ReserveFrozenEntries(Backend& backend, int64_t max_entries);
+  void SetFrozenHeads(std::span<const int64_t> head_len);
+
   // The frozen part as [num_kv_heads, kv_len, head_dim] (positions: [num_kv_heads, kv_len]).
   // REQUIRES: reserved, and all heads have the same number of entries.
   TensorView FrozenKeys();
   TensorView FrozenValues();
   TensorView FrozenPositions();
+
+  // The frozen part of one KV head as [1, FrozenLen(kv_head), head_dim] (positions: [1, len]).
+  TensorView HeadKeys(int64_t kv_head);
+  TensorView HeadValues(int64_t kv_head);
+  TensorView HeadPositions(int64_t kv_head);
 
   // Frozen entries of KV head a.
   int64_t FrozenLen(int64_t kv_head) const;
@@ -58,12 +68,19 @@ class LayerKv {
   Result<std::vector<int32_t>> FrozenPositionsOf(Backend& backend, int64_t kv_head) const;
 
   // Gives the tail room for `capacity` entries per head, keeping its first `tail_len`. Grows in
-  // steps. Errors: kMemory; the tail is then as before.
-  Status ReserveTail(Backend& backend, int64_t tail_len, int64_t capacity);
+  // steps, or to exactly `capacity` where `exact`. Errors: kMemory; the tail is then as before.
+  Status ReserveTail(Backend& backend, int64_t tail_len, int64_t capacity, bool exact = false);
   // Tail entries [begin, end) as [num_kv_heads, end - begin, head_dim]; positions [end - begin].
   TensorView TailKeys(int64_t begin, int64_t end);
   TensorView TailValues(int64_t begin, int64_t end);
   TensorView TailPositions(int64_t begin, int64_t end);
+
+  // Keeps of the first `tail_len` tail entries those of `indices` [num_kv_heads, count], i32, the
+  // same for every head, ascending. They go to the tail of `spare`, which has room for them, and
+  // the two tails change places; `spare_positions`: [num_kv_heads, count], i32, scratch.
+  void KeepTail(Backend& backend, int64_t tail_len, const ConstTensorView& indices, LayerKv& spare,
+                const TensorView& spare_positions);
+  int64_t tail_capacity() const { return tail_capacity_; }
 
   // What attention reads, with `tail_len` tail entries. Valid until the next call that reserves.
   // REQUIRES: ReserveFrozen was called.
@@ -76,6 +93,7 @@ class LayerKv {
 
  private:
   TensorView TailView(const Buffer& buffer, int64_t begin, int64_t end) const;
+  TensorView HeadView(const Buffer& buffer, int64_t kv_head) const;
 
   KvGeometry geometry_;
   std::shared_ptr<FrozenKv> frozen_;

@@ -1,88 +1,135 @@
 #include "method/composite_method.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "method/protected_tokens.h"
 
 namespace fastkv {
 namespace {
 
-// A share of `num_tokens` in whole tokens, in double and truncated, as the published code does it.
-int64_t ShareOf(int64_t num_tokens, double rate) {
-  return static_cast<int64_t>(static_cast<double>(num_tokens) * rate);
+// The part of `decided` that belongs to layers before `layer`.
+std::span<const CutDecision> DecidedBefore(std::span<const CutDecision> decided, int64_t layer) {
+  size_t count = 0;
+  while (count < decided.size() && decided[count].layer < layer) ++count;
+  return decided.first(count);
 }
 
 }  // namespace
 
-CompositeMethod::CompositeMethod(std::string name, const ModelShape& shape,
-                                 std::optional<TokenPropagation> propagation,
-                                 std::unique_ptr<RetentionRule> rule, Budget kv)
-    : name_(std::move(name)),
-      shape_(shape),
-      propagation_(propagation),
-      rule_(std::move(rule)),
-      kv_(kv) {}
+// Cut and retention select from the same observation, each as if alone.
+class CompositeMethod::PromptSelector final : public Selector {
+ public:
+  explicit PromptSelector(const CompositeMethod& method)
+      : method_(method),
+        tokens_(method.propagation_ == nullptr ? nullptr : method.propagation_->NewSelector()) {}
 
-int64_t CompositeMethod::Capacity(int64_t prompt_tokens, int64_t tokens_in, bool reduced) const {
-  if (rule_ == nullptr) return tokens_in;
-  int64_t capacity = 0;
-  if (kv_.tokens.has_value()) {
-    capacity = *kv_.tokens;
-  } else if (!reduced) {
-    capacity = ShareOf(tokens_in, kv_.rate);
-  } else if (propagation_->budget.tokens.has_value()) {
-    capacity = ShareOf(prompt_tokens, kv_.rate);
-  } else {
-    capacity = ShareOf(tokens_in, kv_.rate / propagation_->budget.rate);
+  Status Select(const PrefillPlan& plan, int64_t layer, LayerObservation& observation,
+                Selection& selection) override {
+    if (tokens_ != nullptr) {
+      FASTKV_RETURN_IF_ERROR(tokens_->Select(plan, layer, observation, selection));
+    }
+    if (selection.kv_indices.empty()) return OkStatus();
+    return method_.retention_->SelectEntries(plan.layers[layer], observation, selection);
   }
-  return std::max(capacity, rule_->MinCapacity());
+
+ private:
+  const CompositeMethod& method_;
+  std::unique_ptr<Selector> tokens_;
+};
+
+CompositeMethod::CompositeMethod(const MethodConfig& config, const ModelShape& shape,
+                                 std::unique_ptr<PropagationRule> propagation,
+                                 std::unique_ptr<RetentionRule> retention)
+    : config_(config),
+      shape_(shape),
+      propagation_(std::move(propagation)),
+      retention_(std::move(retention)) {}
+
+std::unique_ptr<Selector> CompositeMethod::NewSelector() const {
+  return std::make_unique<PromptSelector>(*this);
 }
 
-Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens) const {
+int64_t CompositeMethod::Capacity(int64_t prompt_tokens, int64_t tokens_in, bool reduced) const {
+  if (retention_ == nullptr) return tokens_in;
+  const Budget& kv = config_.kv;
+  int64_t capacity = 0;
+  if (kv.tokens.has_value() || !reduced) {
+    capacity = kv.Of(tokens_in);
+  } else if (const std::optional<double> share = propagation_->Share()) {
+    capacity = Budget::ShareOf(tokens_in, kv.rate / *share);
+  } else {
+    capacity = Budget::ShareOf(prompt_tokens, kv.rate);
+  }
+  return std::max({capacity, retention_->TailTokens(), int64_t{1}});
+}
+
+Status CompositeMethod::PlanCut(const CutRequest& request, const PrefillPlan& plan,
+                                std::span<const CutDecision> decided, LayerPlan& layer) const {
+  const LayerCut cut = propagation_->CutAt(request);
+  layer.observation = layer.observation | cut.observation;
+  if (cut.tokens == 0) return OkStatus();
+  if (!cut.open) FASTKV_CHECK_LT(cut.tokens, layer.tokens_in);
+  layer.cut_point = cut.point;
+  layer.cut_tokens = cut.tokens;
+  if (cut.open && request.decided.size() < decided.size()) {
+    const CutDecision& decision = decided[request.decided.size()];
+    FASTKV_CHECK_EQ(decision.layer, request.layer);
+    layer.tokens_out = decision.tokens_out;
+    layer.cut_tokens = layer.cuts() ? decision.tokens_out : 0;
+    return OkStatus();
+  }
+  layer.cut_is_open = cut.open;
+  if (!cut.open) layer.tokens_out = cut.tokens;
+  return CheckProtectedFit(plan.protected_tokens, plan.prompt_tokens, cut.min_tokens, cut.tokens,
+                           "the number that goes on after layer " + std::to_string(request.layer));
+}
+
+Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens,
+                                          std::span<const CutDecision> decided) const {
   FASTKV_CHECK_GE(prompt_tokens, 1);
   PrefillPlan plan;
   plan.prompt_tokens = prompt_tokens;
+  plan.protected_tokens = ProtectedTokens(config_, prompt_tokens);
+  if (propagation_ != nullptr) {
+    plan.falls_gradually = propagation_->FallsGradually();
+    plan.eviction = propagation_->Eviction(prompt_tokens);
+  }
   int64_t tokens = prompt_tokens;
   for (int64_t i = 0; i < shape_.num_layers; ++i) {
     LayerPlan layer;
     layer.tokens_in = tokens;
-    const int64_t capacity = Capacity(prompt_tokens, tokens, tokens < prompt_tokens);
-    layer.kv_len = std::min(capacity, tokens);
     layer.tokens_out = tokens;
-    if (propagation_.has_value() && propagation_->layer == i && capacity <= tokens) {
-      const Budget& budget = propagation_->budget;
-      const int64_t wanted = budget.tokens.value_or(ShareOf(tokens, budget.rate));
-      layer.tokens_out = std::min(tokens, std::max(wanted, propagation_->window));
+    const int64_t budget = Capacity(prompt_tokens, tokens, tokens < prompt_tokens);
+    int64_t capacity = budget;
+    if (retention_ != nullptr) {
+      // Where a rule gives this layer less than the budget, protected tokens may take up to that.
+      const int64_t needed =
+          TokensNeeded(plan.protected_tokens, prompt_tokens, retention_->TailTokens());
+      capacity = std::max(retention_->LayerCapacity(i, tokens, budget), std::min(needed, budget));
     }
-    if (layer.cuts()) {
-      layer.observation = Observation::kWindowScores;
-      plan.window = propagation_->window;
-    }
+    layer.kv_len = std::min(capacity, tokens);
     if (!layer.keeps_all()) {
-      layer.observation =
-          static_cast<Observation>(static_cast<uint32_t>(layer.observation) |
-                                   static_cast<uint32_t>(rule_->WantedObservation()));
-      plan.window = std::max(plan.window, rule_->WindowRows());
+      layer.unequal_heads = retention_->UnequalHeads();
+      layer.observation = retention_->Wanted(tokens);
+      FASTKV_RETURN_IF_ERROR(CheckProtectedFit(
+          plan.protected_tokens, prompt_tokens, retention_->TailTokens(), layer.kv_len,
+          "the number of entries kept per head in layer " + std::to_string(i)));
+    }
+    // A budget above the layer's tokens means the prompt is short: nothing is dropped there at all.
+    const bool last = i == shape_.num_layers - 1;
+    if (propagation_ != nullptr && !last && budget <= tokens) {
+      const CutRequest request{.prompt_tokens = prompt_tokens,
+                               .layer = i,
+                               .tokens_in = tokens,
+                               .decided = DecidedBefore(decided, i)};
+      FASTKV_RETURN_IF_ERROR(PlanCut(request, plan, decided, layer));
     }
     tokens = layer.tokens_out;
-    plan.layers.push_back(layer);
+    plan.layers.push_back(std::move(layer));
   }
   return plan;
-}
-
-Status CompositeMethod::Select(const PrefillPlan& plan, int64_t layer,
-                               LayerObservation& observation, const Selection& selection) const {
-  if (!selection.kv_indices.empty()) {
-    FASTKV_RETURN_IF_ERROR(rule_->SelectEntries(observation, selection.kv_indices));
-  }
-  if (!selection.token_indices.empty()) {
-    const int64_t tokens_out = plan.layers[layer].tokens_out;
-    observation.backend().SelectTopK(
-        {.scores = observation.TokenScores(propagation_->kernel, propagation_->pooling),
-         .count = tokens_out - propagation_->window,
-         .tail = propagation_->window,
-         .out = TensorView(selection.token_indices.data(), DType::kI32, {1, tokens_out})});
-  }
-  return OkStatus();
 }
 
 }  // namespace fastkv

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "method/method.h"
+#include "method/toy_layer.h"
 
 namespace fastkv {
 namespace {
@@ -42,7 +43,7 @@ TEST(FastKvPlanTest, TruncatesSharesAsPublished) {
       EXPECT_EQ(layer.tokens_out, i < 7 ? row.prompt : row.propagated) << row.prompt << " " << i;
     }
     EXPECT_EQ(plan.CutLayer(), 7);
-    EXPECT_EQ(plan.window, 8);
+    EXPECT_EQ(plan.layers[0].observation.query_rows, 8);
   }
 }
 
@@ -59,7 +60,7 @@ TEST(FastKvPlanTest, PromptsNoLongerThanTheWindowAreKeptWhole) {
     for (const LayerPlan& layer : plan.layers) {
       EXPECT_TRUE(layer.keeps_all());
       EXPECT_FALSE(layer.cuts());
-      EXPECT_EQ(layer.observation, Observation::kNone);
+      EXPECT_FALSE(layer.observation.any());
     }
   }
 }
@@ -136,66 +137,12 @@ TEST(MethodRegistryTest, RefusesWhatNoPlanCanFollow) {
   EXPECT_THAT(message({.kernel = 4}), HasSubstr("odd"));
 }
 
-// The toy layer of docs/methods.md, "A worked example": 4 query heads, 2 KV heads, 24 tokens of
-// size 4, window 3.
+// The layer of toy_layer.h, its window 3 and its kernel 3.
 class ToyLayerTest : public ::testing::Test {
  protected:
-  static constexpr int64_t kTokens = 24;
   static constexpr int64_t kWindow = 3;
-  static constexpr ModelShape kShape = {
-      .num_layers = 2, .num_q_heads = 4, .num_kv_heads = 2, .head_dim = 4};
 
-  ToyLayerTest() : backend_(CreateReferenceBackend({})) {}
-
-  // Runs the method's selection at layer 0 and returns the kept entries of each KV head and the
-  // propagated tokens.
-  struct Selected {
-    std::vector<std::vector<int32_t>> kept;
-    std::vector<int32_t> propagated;
-  };
-  Selected Run(const MethodConfig& config) {
-    auto method = CreateMethod(config, kShape);
-    EXPECT_TRUE(method.ok()) << method.status().message();
-    const PrefillPlan plan = (*method)->Plan(kTokens).value();
-    std::vector<float> queries;
-    for (int64_t i = kTokens - kWindow; i < kTokens; ++i) {
-      for (int h = 0; h < 4; ++h) {
-        for (int c = 0; c < 4; ++c) {
-          queries.push_back(static_cast<float>(2 * std::sin(0.7 * (h + 1) + 0.31 * i * (c + 1))));
-        }
-      }
-    }
-    std::vector<float> keys;
-    for (int a = 0; a < 2; ++a) {
-      for (int j = 0; j < kTokens; ++j) {
-        for (int c = 0; c < 4; ++c) {
-          keys.push_back(static_cast<float>(2 * std::cos(0.4 * (a + 1) + 0.53 * j + 0.9 * c)));
-        }
-      }
-    }
-    ObservationScratch scratch = ObservationScratch::Allocate(*backend_, kShape, kTokens).value();
-    LayerObservation observation(*backend_, kShape, scratch, kTokens - kWindow);
-    backend_->WindowScores({.q = TensorView(queries.data(), DType::kF32, {kWindow, 4, 4}),
-                            .keys = TensorView(keys.data(), DType::kF32, {2, kTokens, 4}),
-                            .scale = 0.5F,
-                            .out = observation.WindowScores()});
-    const LayerPlan& layer = plan.layers[0];
-    std::vector<int32_t> kept(2 * layer.kv_len);
-    std::vector<int32_t> propagated(layer.tokens_out);
-    Selection selection;
-    selection.kv_indices = TensorView(kept.data(), DType::kI32, {2, layer.kv_len});
-    if (layer.cuts()) {
-      selection.token_indices = TensorView(propagated.data(), DType::kI32, {layer.tokens_out});
-    }
-    EXPECT_TRUE((*method)->Select(plan, 0, observation, selection).ok());
-    Selected selected;
-    for (int head = 0; head < 2; ++head) {
-      selected.kept.emplace_back(kept.begin() + head * layer.kv_len,
-                                 kept.begin() + (head + 1) * layer.kv_len);
-    }
-    if (layer.cuts()) selected.propagated = propagated;
-    return selected;
-  }
+  ToyLayer::Selected Run(const MethodConfig& config) { return layer_.Run(config); }
 
   MethodConfig Config(int64_t capacity, PoolingKind pooling) {
     return {.name = "fastkv",
@@ -207,32 +154,32 @@ class ToyLayerTest : public ::testing::Test {
             .pooling = pooling};
   }
 
-  std::unique_ptr<Backend> backend_;
+  ToyLayer layer_;
 };
 
 TEST_F(ToyLayerTest, MaxPoolingKeepsThePublishedSets) {
-  const Selected selected = Run(Config(10, PoolingKind::kMax));
+  const ToyLayer::Selected selected = Run(Config(10, PoolingKind::kMax));
   EXPECT_THAT(selected.kept[0], ElementsAre(8, 9, 10, 11, 12, 19, 20, 21, 22, 23));
   EXPECT_THAT(selected.kept[1], ElementsAre(0, 1, 2, 11, 12, 13, 14, 21, 22, 23));
   EXPECT_THAT(selected.propagated, ElementsAre(0, 1, 2, 8, 9, 10, 11, 12, 13, 21, 22, 23));
 }
 
 TEST_F(ToyLayerTest, AveragePoolingKeepsThePublishedSets) {
-  const Selected selected = Run(Config(10, PoolingKind::kAverage));
+  const ToyLayer::Selected selected = Run(Config(10, PoolingKind::kAverage));
   EXPECT_THAT(selected.kept[0], ElementsAre(1, 8, 9, 10, 11, 12, 19, 21, 22, 23));
   EXPECT_THAT(selected.kept[1], ElementsAre(0, 1, 2, 11, 12, 13, 14, 21, 22, 23));
 }
 
 TEST_F(ToyLayerTest, TiesGoToTheLowerIndex) {
-  const Selected selected = Run(Config(9, PoolingKind::kMax));
+  const ToyLayer::Selected selected = Run(Config(9, PoolingKind::kMax));
   EXPECT_THAT(selected.kept[0], ElementsAre(8, 9, 10, 11, 12, 19, 21, 22, 23));
 }
 
 TEST_F(ToyLayerTest, SnapKvKeepsWhatFastKvKeepsBeforeItsCut) {
   MethodConfig config = Config(10, PoolingKind::kMax);
-  const Selected fastkv = Run(config);
+  const ToyLayer::Selected fastkv = Run(config);
   config.name = "snapkv";
-  const Selected snapkv = Run(config);
+  const ToyLayer::Selected snapkv = Run(config);
   EXPECT_EQ(fastkv.kept, snapkv.kept);
   EXPECT_TRUE(snapkv.propagated.empty());
 }

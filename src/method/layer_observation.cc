@@ -1,48 +1,216 @@
 #include "method/layer_observation.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace fastkv {
 
+// Most elements that any layer of a plan needs of each piece.
+struct ObservationScratch::Sizes {
+  int64_t query_tokens = 0;  // per query head
+  int64_t head_tokens = 0;   // per KV head
+  int64_t token_scores = 0;
+  int64_t column_sums = 0;  // per KV head
+  bool moments = false;
+
+  explicit Sizes(const PrefillPlan& plan) {
+    for (const std::vector<LayerPlan>* pass : {&plan.selection_pass, &plan.layers}) {
+      for (const LayerPlan& layer : *pass) Add(layer);
+    }
+  }
+
+ private:
+  void Add(const LayerPlan& layer) {
+    const Observation& wanted = layer.observation;
+    if (wanted.query_rows > 0) query_tokens = std::max(query_tokens, layer.tokens_in);
+    if (wanted.query_rows > 0 || wanted.key_scores) {
+      head_tokens = std::max(head_tokens, layer.tokens_in);
+    }
+    const auto num_sums = static_cast<int64_t>(wanted.column_sums.size());
+    if (wanted.query_rows > 0 || num_sums > 0) {
+      token_scores = std::max(token_scores, layer.tokens_in);
+    }
+    column_sums = std::max(column_sums, num_sums * layer.tokens_in);
+    moments = moments || wanted.query_moments;
+  }
+};
+
 Result<ObservationScratch> ObservationScratch::Allocate(Backend& backend, const ModelShape& shape,
-                                                        int64_t max_tokens) {
+                                                        const PrefillPlan& plan) {
+  const Sizes sizes(plan);
   ObservationScratch scratch;
-  const int64_t row_bytes = max_tokens * DTypeBytes(DType::kF32);
-  FASTKV_ASSIGN_OR_RETURN(scratch.window_scores_,
-                          backend.Allocate(shape.num_q_heads * row_bytes, "window scores"));
-  FASTKV_ASSIGN_OR_RETURN(scratch.pooled_scores_,
-                          backend.Allocate(shape.num_q_heads * row_bytes, "pooled scores"));
-  FASTKV_ASSIGN_OR_RETURN(scratch.group_scores_,
-                          backend.Allocate(shape.num_kv_heads * row_bytes, "group scores"));
-  FASTKV_ASSIGN_OR_RETURN(scratch.token_scores_, backend.Allocate(row_bytes, "token scores"));
+  scratch.shape_ = shape;
+  FASTKV_ASSIGN_OR_RETURN(
+      scratch.query_scores_,
+      backend.Allocate(4 * shape.num_q_heads * sizes.query_tokens, "scores of query heads"));
+  FASTKV_ASSIGN_OR_RETURN(
+      scratch.pooled_scores_,
+      backend.Allocate(4 * shape.num_q_heads * sizes.query_tokens, "pooled scores"));
+  FASTKV_ASSIGN_OR_RETURN(
+      scratch.head_scores_,
+      backend.Allocate(4 * shape.num_kv_heads * sizes.head_tokens, "scores of KV heads"));
+  FASTKV_ASSIGN_OR_RETURN(scratch.token_scores_,
+                          backend.Allocate(4 * sizes.token_scores, "token scores"));
+  FASTKV_ASSIGN_OR_RETURN(
+      scratch.column_sums_,
+      backend.Allocate(4 * shape.num_kv_heads * sizes.column_sums, "sums of attention columns"));
+  const int64_t sum_size = sizes.moments ? shape.num_q_heads * shape.head_dim : 0;
+  FASTKV_ASSIGN_OR_RETURN(scratch.query_sum_,
+                          backend.Allocate(4 * sum_size, "first moments of queries"));
+  FASTKV_ASSIGN_OR_RETURN(scratch.query_products_, backend.Allocate(4 * sum_size * shape.head_dim,
+                                                                    "second moments of queries"));
   return scratch;
 }
 
-TensorView LayerObservation::WindowScores() {
-  return scratch_.window_scores_.View(DType::kF32, {shape_.num_q_heads, num_past_});
+int64_t ObservationScratch::NumBytes(const ModelShape& shape, const PrefillPlan& plan) {
+  const Sizes sizes(plan);
+  const int64_t sum_size = sizes.moments ? shape.num_q_heads * shape.head_dim : 0;
+  return 4 * (2 * shape.num_q_heads * sizes.query_tokens + shape.num_kv_heads * sizes.head_tokens +
+              sizes.token_scores + shape.num_kv_heads * sizes.column_sums +
+              sum_size * (1 + shape.head_dim));
 }
 
-ConstTensorView LayerObservation::GroupScores(int64_t kernel, PoolingKind pooling) {
-  if (!group_scores_.empty()) return group_scores_;
+TensorView ObservationScratch::ColumnSumsAt(int64_t index, int64_t tokens) const {
+  const int64_t heads = shape_.num_kv_heads;
+  return column_sums_.View(DType::kF32, {(index + 1) * heads, tokens})
+      .Rows(index * heads, (index + 1) * heads);
+}
+
+TensorView ObservationScratch::QuerySum() const {
+  return query_sum_.View(DType::kF32, {shape_.num_q_heads, shape_.head_dim});
+}
+
+TensorView ObservationScratch::QueryProducts() const {
+  return query_products_.View(DType::kF32, {shape_.num_q_heads, shape_.head_dim, shape_.head_dim});
+}
+
+TensorView LayerObservation::HeadView(int64_t num_columns) {
+  return scratch_.head_scores_.View(DType::kF32, {shape().num_kv_heads, num_columns});
+}
+
+TensorView LayerObservation::TokenView(int64_t num_columns) {
+  return scratch_.token_scores_.View(DType::kF32, {1, num_columns});
+}
+
+TensorView LayerObservation::Pool(const TensorView& scores, int64_t kernel, PoolingKind pooling) {
+  const int64_t num_columns = scores.dim(1);
   // A wider kernel reaches no further column, and a divisor common to all columns changes no order.
-  kernel = std::min(kernel, 2 * num_past_ + 1);
-  const TensorView pooled =
-      scratch_.pooled_scores_.View(DType::kF32, {shape_.num_q_heads, num_past_});
-  backend_.PoolScores({.scores = WindowScores(), .kernel = kernel, .kind = pooling, .out = pooled});
-  const TensorView grouped =
-      scratch_.group_scores_.View(DType::kF32, {shape_.num_kv_heads, num_past_});
-  backend_.ReduceRows({.scores = pooled, .kind = ReductionKind::kSum, .out = grouped});
-  group_scores_ = grouped;
-  return group_scores_;
+  kernel = std::min(kernel, 2 * num_columns + 1);
+  const TensorView pooled = scratch_.pooled_scores_.View(DType::kF32, {scores.dim(0), num_columns});
+  backend_.PoolScores({.scores = scores, .kernel = kernel, .kind = pooling, .out = pooled});
+  return pooled;
 }
 
-ConstTensorView LayerObservation::TokenScores(int64_t kernel, PoolingKind pooling) {
-  if (!token_scores_.empty()) return token_scores_;
-  const TensorView summed = scratch_.token_scores_.View(DType::kF32, {1, num_past_});
+TensorView LayerObservation::WindowScores(int64_t window) {
+  const int64_t tokens = num_tokens();
+  const TensorView scores =
+      scratch_.query_scores_.View(DType::kF32, {shape().num_q_heads, tokens - window});
+  const Held wanted{.content = Content::kWindow, .window = window};
+  if (query_scores_ == wanted) return scores;
+  const int64_t rows = inputs_.queries.dim(0);
+  backend_.WindowScores({.q = inputs_.queries.Rows(rows - window, rows),
+                         .keys = inputs_.keys,
+                         .scale = inputs_.scale,
+                         .window = inputs_.sliding_window,
+                         .positions = inputs_.positions,
+                         .out = scores});
+  query_scores_ = wanted;
+  return scores;
+}
+
+TensorView LayerObservation::GroupScores(int64_t window, int64_t kernel, PoolingKind pooling) {
+  const TensorView grouped = HeadView(num_tokens() - window);
+  const Held wanted{Content::kGroupSums, window, kernel, pooling};
+  if (head_scores_ == wanted) return grouped;
+  backend_.ReduceRows({.scores = Pool(WindowScores(window), kernel, pooling),
+                       .kind = ReductionKind::kSum,
+                       .out = grouped});
+  head_scores_ = wanted;
+  return grouped;
+}
+
+TensorView LayerObservation::TokenScores(int64_t window, int64_t kernel, PoolingKind pooling) {
+  const TensorView summed = TokenView(num_tokens() - window);
+  const Held wanted{Content::kTokenSums, window, kernel, pooling};
+  if (token_scores_ == wanted) return summed;
   backend_.ReduceRows(
-      {.scores = GroupScores(kernel, pooling), .kind = ReductionKind::kSum, .out = summed});
-  token_scores_ = summed;
-  return token_scores_;
+      {.scores = GroupScores(window, kernel, pooling), .kind = ReductionKind::kSum, .out = summed});
+  token_scores_ = wanted;
+  return summed;
+}
+
+TensorView LayerObservation::PooledGroupMeans(int64_t window, int64_t kernel, PoolingKind pooling) {
+  const TensorView means = HeadView(num_tokens() - window);
+  head_scores_ = {};
+  backend_.ReduceRows({.scores = WindowScores(window), .kind = ReductionKind::kMean, .out = means});
+  return Pool(means, kernel, pooling);
+}
+
+TensorView LayerObservation::HeadMeans(int64_t window) {
+  const TensorView means = TokenView(num_tokens() - window);
+  token_scores_ = {};
+  backend_.ReduceRows({.scores = WindowScores(window), .kind = ReductionKind::kMean, .out = means});
+  return means;
+}
+
+TensorView LayerObservation::PooledQueryScores(int64_t kernel, PoolingKind pooling) {
+  const int64_t tokens = num_tokens();
+  const TensorView scores = scratch_.query_scores_.View(DType::kF32, {shape().num_q_heads, tokens});
+  query_scores_ = {};
+  token_scores_ = {};
+  const int64_t rows = inputs_.queries.dim(0);
+  backend_.QueryScores(
+      {.q = inputs_.queries.Rows(rows - 1, rows), .keys = inputs_.keys, .scale = 1, .out = scores});
+  const TensorView summed = TokenView(tokens);
+  backend_.ReduceRows({.scores = scores, .kind = ReductionKind::kSum, .out = summed});
+  return Pool(summed, kernel, pooling);
+}
+
+TensorView LayerObservation::SummedColumns(const ColumnSums& sums) {
+  const auto found = std::find(inputs_.column_sums.begin(), inputs_.column_sums.end(), sums);
+  FASTKV_CHECK(found != inputs_.column_sums.end());
+  return scratch_.ColumnSumsAt(found - inputs_.column_sums.begin(), num_tokens())
+      .Slice(1, 0, sums.columns);
+}
+
+TensorView LayerObservation::SummedTokenColumns(const ColumnSums& sums) {
+  const TensorView summed = TokenView(sums.columns);
+  token_scores_ = {};
+  backend_.ReduceRows({.scores = SummedColumns(sums), .kind = ReductionKind::kSum, .out = summed});
+  return summed;
+}
+
+TensorView LayerObservation::HeadScores() {
+  head_scores_ = {};
+  return HeadView(num_tokens());
+}
+
+void LayerObservation::RaiseProtected(const TensorView& scores) {
+  std::vector<ColumnSpan> spans;
+  for (const ColumnSpan& span : inputs_.protected_tokens) {
+    const int64_t end = std::min(span.end, scores.dim(1));
+    if (span.begin < end) spans.push_back({span.begin, end});
+  }
+  if (spans.empty()) return;
+  backend_.FillColumns(
+      {.scores = scores, .spans = spans, .value = std::numeric_limits<float>::infinity()});
+  if (scores.data() == scratch_.query_scores_.data()) query_scores_ = {};
+  if (scores.data() == scratch_.head_scores_.data()) head_scores_ = {};
+  if (scores.data() == scratch_.token_scores_.data()) token_scores_ = {};
+}
+
+void LayerObservation::SelectTop(const TensorView& scores, int64_t tail,
+                                 const TensorView& indices) {
+  RaiseProtected(scores);
+  const int64_t count = indices.dim(1) - tail;
+  if (scores.dim(0) == indices.dim(0)) {
+    backend_.SelectTopK({.scores = scores, .count = count, .tail = tail, .out = indices});
+    return;
+  }
+  for (int64_t row = 0; row < indices.dim(0); ++row) {
+    backend_.SelectTopK(
+        {.scores = scores, .count = count, .tail = tail, .out = indices.Rows(row, row + 1)});
+  }
 }
 
 }  // namespace fastkv

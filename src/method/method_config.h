@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/ops.h"
 
@@ -18,8 +19,23 @@ struct Budget {
 
   static Budget Rate(double rate) { return {rate, std::nullopt}; }
   static Budget Tokens(int64_t tokens) { return {1.0, tokens}; }
+
+  // A share of `num_tokens` in whole tokens, in double and truncated, as the published code does
+  // it.
+  static int64_t ShareOf(int64_t num_tokens, double rate) {
+    return static_cast<int64_t>(static_cast<double>(num_tokens) * rate);
+  }
+  int64_t Of(int64_t num_tokens) const { return tokens.value_or(ShareOf(num_tokens, rate)); }
 };
 
+// Prompt tokens [begin, end), by original position.
+struct PromptSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+  bool operator==(const PromptSpan&) const = default;
+};
+
+// Fields without a comment on ranges are checked by CreateMethod, which names the allowed values.
 struct MethodConfig {
   std::string name = "fastkv";
   Budget kv = Budget::Rate(0.1);   // entries kept per layer and KV head
@@ -27,9 +43,27 @@ struct MethodConfig {
   std::optional<int64_t>
       tsp_layer;  // zero-based; not set: the model's profile, else num_layers / 2 - 1
 
-  int64_t window = 8;  // observation window, in tokens
-  int64_t kernel = 7;  // pooling width, odd
+  std::string retention = "snapkv";  // `fastkv` alone: the retention rule beside TSP
+  bool propagate = false;  // a retention rule's own name alone: TSP beside it, as in `fastkv`
+
+  std::optional<int64_t> window;  // observation window, in tokens; not set: WindowOf
+  int64_t kernel = 7;             // pooling width, odd
   PoolingKind pooling = PoolingKind::kMax;
+
+  int64_t sinks = 4;                    // streamingllm, expected-attention: first tokens kept
+  std::optional<int64_t> filter_layer;  // gemfilter; not set: as the TSP layer
+  double recent_ratio = 0.2;            // pyramidinfer: share of the prompt never dropped
+  double decay_ratio = 0.7;             // pyramidinfer: what its falling share tends to
+  bool decode_eviction = true;          // pyramidinfer: drop entries while decoding too
+  int64_t pyramid_beta = 20;            // pyramidkv: steepness of the budget's fall
+  double adakv_alpha = 0.2;             // adakv: share of the budget that every head has for sure
+  int64_t future_positions = 512;       // expected-attention: positions averaged over
+
+  // Protected tokens are kept in every layer and head and go through every layer, inside the
+  // budget; a budget too small for them is an error. What lies behind the prompt's end is ignored.
+  int64_t protect_first = 0;
+  int64_t protect_last = 0;
+  std::vector<PromptSpan> protect;  // in any order, may overlap
 };
 
 // The sizes of a model that methods depend on.

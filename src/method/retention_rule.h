@@ -4,12 +4,10 @@
 #define FASTKV_METHOD_RETENTION_RULE_H_
 
 #include <cstdint>
-#include <memory>
 
-#include "backend/backend.h"
 #include "base/status.h"
 #include "method/layer_observation.h"
-#include "method/method_config.h"
+#include "method/method.h"
 #include "method/prefill_plan.h"
 
 namespace fastkv {
@@ -19,24 +17,28 @@ class RetentionRule {
  public:
   virtual ~RetentionRule() = default;
 
-  // The least capacity the rule works with; smaller budgets are raised to it (docs/methods.md,
-  // "Budgets").
-  virtual int64_t MinCapacity() const = 0;
+  // The last tokens that the rule keeps whatever their scores. Smaller capacities are raised to it,
+  // and to at least 1 (docs/methods.md, "Budgets").
+  virtual int64_t TailTokens() const = 0;
 
-  // Rows of the observation window; 0 where the rule looks at none.
-  virtual int64_t WindowRows() const = 0;
+  // Entries per KV head that layer `layer` keeps of the `tokens` that it receives, where the budget
+  // is `capacity`. Both count the tail.
+  virtual int64_t LayerCapacity(int64_t /*layer*/, int64_t /*tokens*/, int64_t capacity) const {
+    return capacity;
+  }
 
-  // What the rule must see of a layer that keeps fewer entries than it receives.
-  virtual Observation WantedObservation() const = 0;
+  // Each KV head keeps its own number of entries.
+  virtual bool UnequalHeads() const { return false; }
 
-  // Writes the entries to keep: [num_kv_heads, capacity], i32, ascending by head. capacity is below
-  // the number of tokens received and at least MinCapacity().
-  virtual Status SelectEntries(LayerObservation& observation,
-                               const TensorView& kv_indices) const = 0;
+  // What the rule must see of a layer that receives `tokens` and keeps fewer entries.
+  virtual Observation Wanted(int64_t tokens) const = 0;
+
+  // Fills selection.kv_indices, and head_kv_len where heads are unequal. `layer` keeps fewer
+  // entries than it received, at least TailTokens() and room for the protected tokens. Errors:
+  // kDevice.
+  virtual Status SelectEntries(const LayerPlan& layer, LayerObservation& observation,
+                               Selection& selection) const = 0;
 };
-
-// SnapKV's window scores, selected per KV head; FastKV's own rule (docs/methods.md).
-std::unique_ptr<RetentionRule> CreateSnapKvRule(const MethodConfig& config);
 
 }  // namespace fastkv
 

@@ -2,7 +2,7 @@
 // window score, summed over the query heads of each KV head, and the window itself. Source: FastKV
 // (arXiv 2502.01068) section on KV retention; SnapKV selects per query head where we select per KV
 // head.
-#include "method/retention_rule.h"
+#include "method/rules.h"
 
 namespace fastkv {
 namespace {
@@ -10,17 +10,15 @@ namespace {
 class SnapKvRule final : public RetentionRule {
  public:
   explicit SnapKvRule(const MethodConfig& config)
-      : window_(config.window), kernel_(config.kernel), pooling_(config.pooling) {}
+      : window_(WindowOf(config)), kernel_(config.kernel), pooling_(config.pooling) {}
 
-  int64_t MinCapacity() const override { return window_; }
-  int64_t WindowRows() const override { return window_; }
-  Observation WantedObservation() const override { return Observation::kWindowScores; }
+  int64_t TailTokens() const override { return window_; }
+  Observation Wanted(int64_t /*tokens*/) const override { return {.query_rows = window_}; }
 
-  Status SelectEntries(LayerObservation& observation, const TensorView& kv_indices) const override {
-    observation.backend().SelectTopK({.scores = observation.GroupScores(kernel_, pooling_),
-                                      .count = kv_indices.dim(1) - window_,
-                                      .tail = window_,
-                                      .out = kv_indices});
+  Status SelectEntries(const LayerPlan& /*layer*/, LayerObservation& observation,
+                       Selection& selection) const override {
+    observation.SelectTop(observation.GroupScores(window_, kernel_, pooling_), window_,
+                          selection.kv_indices);
     return OkStatus();
   }
 
@@ -32,7 +30,8 @@ class SnapKvRule final : public RetentionRule {
 
 }  // namespace
 
-std::unique_ptr<RetentionRule> CreateSnapKvRule(const MethodConfig& config) {
+std::unique_ptr<RetentionRule> CreateSnapKvRule(const MethodConfig& config,
+                                                const ModelShape& /*shape*/) {
   return std::make_unique<SnapKvRule>(config);
 }
 

@@ -8,6 +8,10 @@ ConstTensorView VectorView(const Buffer& buffer) {
   return buffer.View(DType::kF32, {buffer.num_bytes() / DTypeBytes(DType::kF32)});
 }
 
+float NormEpsilon(const DecoderModel& model) {
+  return static_cast<float>(model.config().rms_norm_eps);
+}
+
 Status CheckCancelled(const CancelFlag* cancel) {
   if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled");
   return OkStatus();
@@ -75,45 +79,56 @@ TensorView DecoderWorkspace::Mlp(int64_t num_tokens) const {
   return mlp_.View(activation_, {num_tokens, config_.intermediate_size});
 }
 
-Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
-                       const DecoderWorkspace& workspace, const LayerBlock& block,
-                       const AttendFunction& attend, const CancelFlag* cancel) {
+void ProjectQkv(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                const LayerBlock& block) {
   const LayerWeights& weights = model.layer(block.layer);
-  const float epsilon = static_cast<float>(model.config().rms_norm_eps);
   const int64_t num_tokens = block.hidden.dim(0);
   FASTKV_CHECK_LE(num_tokens, workspace.max_tokens());
   const TensorView normed = workspace.Normed(num_tokens);
-  const TensorView qkv = workspace.Qkv(num_tokens);
-  const TensorView queries = workspace.Queries(num_tokens);
-  const TensorView attention = workspace.Attention(num_tokens);
-  const TensorView gate_up = workspace.GateUp(num_tokens);
-  const TensorView mlp = workspace.Mlp(num_tokens);
-
   backend.RmsNorm({.x = block.hidden,
                    .weight = VectorView(weights.attention_norm),
-                   .epsilon = epsilon,
+                   .epsilon = NormEpsilon(model),
                    .out = normed});
-  backend.MatMul(
-      {.x = normed, .weight = weights.qkv.get(), .bias = VectorView(weights.qkv_bias), .out = qkv});
-  backend.StoreQkv({.qkv = qkv,
+  backend.MatMul({.x = normed,
+                  .weight = weights.qkv.get(),
+                  .bias = VectorView(weights.qkv_bias),
+                  .out = workspace.Qkv(num_tokens)});
+}
+
+void StoreProjection(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                     const LayerBlock& block) {
+  const LayerWeights& weights = model.layer(block.layer);
+  const int64_t num_tokens = block.hidden.dim(0);
+  backend.StoreQkv({.qkv = workspace.Qkv(num_tokens),
                     .q_norm_weight = VectorView(weights.q_norm),
                     .k_norm_weight = VectorView(weights.k_norm),
-                    .norm_epsilon = epsilon,
+                    .norm_epsilon = NormEpsilon(model),
                     .cos_sin = block.cos_sin,
-                    .q = queries,
+                    .q = workspace.Queries(num_tokens),
                     .keys = block.keys,
                     .values = block.values});
-  FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));
-  attend(queries, attention);
-  FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));
-  backend.MatMul({.x = attention,
+}
+
+void AddAttention(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                  const LayerBlock& block) {
+  const LayerWeights& weights = model.layer(block.layer);
+  backend.MatMul({.x = workspace.Attention(block.hidden.dim(0)),
                   .weight = weights.output.get(),
                   .bias = VectorView(weights.output_bias),
                   .out = block.hidden,
                   .accumulate = true});
-  backend.RmsNorm({.x = block.hidden,
+}
+
+Status RunMlp(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+              int64_t layer, TensorView hidden, const CancelFlag* cancel) {
+  const LayerWeights& weights = model.layer(layer);
+  const int64_t num_tokens = hidden.dim(0);
+  const TensorView normed = workspace.Normed(num_tokens);
+  const TensorView gate_up = workspace.GateUp(num_tokens);
+  const TensorView mlp = workspace.Mlp(num_tokens);
+  backend.RmsNorm({.x = hidden,
                    .weight = VectorView(weights.mlp_norm),
-                   .epsilon = epsilon,
+                   .epsilon = NormEpsilon(model),
                    .out = normed});
   backend.MatMul({.x = normed,
                   .weight = weights.gate_up.get(),
@@ -124,16 +139,38 @@ Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
   backend.MatMul({.x = mlp,
                   .weight = weights.down.get(),
                   .bias = VectorView(weights.down_bias),
-                  .out = block.hidden,
+                  .out = hidden,
                   .accumulate = true});
   return OkStatus();
+}
+
+Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
+                       const DecoderWorkspace& workspace, const LayerBlock& block,
+                       const AttendFunction& attend, const CancelFlag* cancel) {
+  const int64_t num_tokens = block.hidden.dim(0);
+  ProjectQkv(backend, model, workspace, block);
+  StoreProjection(backend, model, workspace, block);
+  FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));
+  attend(workspace.Queries(num_tokens), workspace.Attention(num_tokens));
+  FASTKV_RETURN_IF_ERROR(CheckCancelled(cancel));
+  AddAttention(backend, model, workspace, block);
+  return RunMlp(backend, model, workspace, block.layer, block.hidden, cancel);
+}
+
+void AddQueryMoments(Backend& backend, const DecoderModel& model, int64_t layer,
+                     ConstTensorView qkv, TensorView sum, TensorView products) {
+  backend.QueryMoments({.qkv = qkv,
+                        .q_norm_weight = VectorView(model.layer(layer).q_norm),
+                        .norm_epsilon = NormEpsilon(model),
+                        .sum = sum,
+                        .products = products});
 }
 
 void StoreLastLayerKeysValues(Backend& backend, const DecoderModel& model,
                               const DecoderWorkspace& workspace, const LayerBlock& block) {
   FASTKV_CHECK_EQ(block.layer, model.config().num_layers - 1);
   const LayerWeights& weights = model.layer(block.layer);
-  const float epsilon = static_cast<float>(model.config().rms_norm_eps);
+  const float epsilon = NormEpsilon(model);
   const int64_t num_tokens = block.hidden.dim(0);
   const TensorView normed = workspace.Normed(num_tokens);
   const TensorView keys_values = workspace.KeysValues(num_tokens);
@@ -156,10 +193,8 @@ void StoreLastLayerKeysValues(Backend& backend, const DecoderModel& model,
 void RunHead(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
              ConstTensorView hidden, TensorView logits) {
   const TensorView normed = workspace.Normed(hidden.dim(0));
-  backend.RmsNorm({.x = hidden,
-                   .weight = model.FinalNorm(),
-                   .epsilon = static_cast<float>(model.config().rms_norm_eps),
-                   .out = normed});
+  backend.RmsNorm(
+      {.x = hidden, .weight = model.FinalNorm(), .epsilon = NormEpsilon(model), .out = normed});
   backend.MatMul({.x = normed, .weight = &model.head(), .out = logits});
 }
 

@@ -61,10 +61,31 @@ struct LayerBlock {
 // [num_tokens, num_q_heads * head_dim]; called once this block's keys and values are stored.
 using AttendFunction = std::function<void(ConstTensorView q, TensorView out)>;
 
-// Errors: kCancelled, looked at between operations; `cancel` may be null.
+// One whole layer: the parts below, with `attend` between them. Errors: kCancelled, looked at
+// between operations; `cancel` may be null.
 Status RunDecoderLayer(Backend& backend, const DecoderModel& model,
                        const DecoderWorkspace& workspace, const LayerBlock& block,
                        const AttendFunction& attend, const CancelFlag* cancel);
+
+// RunDecoderLayer in parts, for a caller that looks at what lies between them.
+//
+// Norm and the product with the q, k and v weights, into workspace.Qkv.
+void ProjectQkv(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                const LayerBlock& block);
+// From workspace.Qkv, queries into workspace.Queries, keys and values into the block's.
+void StoreProjection(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                     const LayerBlock& block);
+// Adds workspace.Attention, through the output weights, to block.hidden.
+void AddAttention(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+                  const LayerBlock& block);
+// Adds the MLP of `hidden` [num_tokens, hidden_size], f32, to it. Errors: kCancelled.
+Status RunMlp(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,
+              int64_t layer, TensorView hidden, const CancelFlag* cancel);
+
+// Adds the moments of the queries of `qkv`, rows of workspace.Qkv, to `sum` [num_q_heads, head_dim]
+// and `products` [num_q_heads, head_dim, head_dim], f32: before rotary embedding, after their norm.
+void AddQueryMoments(Backend& backend, const DecoderModel& model, int64_t layer,
+                     ConstTensorView qkv, TensorView sum, TensorView products);
 
 // Stores keys and values of the last layer for tokens whose output nobody needs. block.hidden is
 // read only. REQUIRES: block.layer is the last layer.

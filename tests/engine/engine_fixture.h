@@ -48,7 +48,8 @@ struct TestRun {
   PrefillReport prefill;
   std::vector<float> last_logits;
   std::vector<int32_t> output_ids;
-  std::vector<std::vector<std::vector<int32_t>>> kept;  // [layer][kv head]
+  std::vector<std::vector<std::vector<int32_t>>> kept;  // [layer][kv head], after prefill
+  std::vector<int64_t> kv_len_after_decode;             // [layer], of the first KV head
 };
 
 inline TestRun RunPrompt(const Engine& engine, const std::vector<int32_t>& ids,
@@ -60,16 +61,19 @@ inline TestRun RunPrompt(const Engine& engine, const std::vector<int32_t>& ids,
   TestRun run;
   run.prefill = session.prefill_report();
   run.last_logits = session.LastLogits().value();
+  for (int64_t i = 0; i < engine.config().num_layers; ++i) {
+    run.kept.emplace_back();
+    for (int64_t head = 0; head < engine.config().num_kv_heads; ++head) {
+      run.kept.back().push_back(session.PositionsOf(i, head).value());
+    }
+  }
   const Result<DecodeReport> decode = session.Decode(
       {.max_new_tokens = new_tokens, .end_ids = EndIdsOf(engine.generation_config())});
   EXPECT_TRUE(decode.ok()) << decode.status().message();
   run.output_ids = decode->output_ids;
   for (int64_t i = 0; i < engine.config().num_layers; ++i) {
-    run.kept.emplace_back();
-    for (int64_t head = 0; head < engine.config().num_kv_heads; ++head) {
-      run.kept.back().push_back(
-          session.cache().layer(i).FrozenPositionsOf(engine.backend(), head).value());
-    }
+    run.kv_len_after_decode.push_back(session.cache().layer(i).FrozenLen(0) +
+                                      session.cache().tail_len());
   }
   return run;
 }

@@ -1,4 +1,5 @@
 // What every method must keep to, whatever it selects: method.h.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,15 +35,33 @@ void ExpectSameRun(const TestRun& a, const TestRun& b) {
   EXPECT_EQ(a.last_logits, b.last_logits);
   EXPECT_EQ(a.output_ids, b.output_ids);
   EXPECT_EQ(a.kept, b.kept);
+  EXPECT_EQ(a.kv_len_after_decode, b.kv_len_after_decode);
   EXPECT_EQ(a.prefill.propagated, b.prefill.propagated);
 }
 
-class MethodContractTest : public ::testing::TestWithParam<std::string> {
+// Every method by itself, and every retention rule beside TSP.
+std::vector<MethodConfig> AllMethods() {
+  std::vector<MethodConfig> methods;
+  for (const std::string& name : MethodNames()) methods.push_back({.name = name});
+  for (const std::string& name : RetentionNames()) {
+    if (name != "snapkv") methods.push_back({.name = "fastkv", .retention = name});
+  }
+  return methods;
+}
+
+std::string LabelOf(const ::testing::TestParamInfo<MethodConfig>& info) {
+  std::string label = info.param.name;
+  if (info.param.retention != "snapkv") label += "_" + info.param.retention;
+  std::replace(label.begin(), label.end(), '-', '_');
+  return label;
+}
+
+class MethodContractTest : public ::testing::TestWithParam<MethodConfig> {
  protected:
   static void SetUpTestSuite() { engine_ = LoadTiny("llama"); }
   static void TearDownTestSuite() { engine_.reset(); }
 
-  MethodConfig Method() const { return {.name = GetParam()}; }
+  MethodConfig Method() const { return GetParam(); }
   TestRun Run(const std::vector<int32_t>& ids, const MethodConfig& method,
               const PrefillOptions& options = {}) const {
     return RunPrompt(*engine_, ids, method, kNewTokens, options);
@@ -63,7 +82,17 @@ TEST_P(MethodContractTest, ABudgetOfEverythingIsBitIdenticalToFull) {
     MethodConfig method = Method();
     method.kv = budget;
     method.tsp = Budget::Rate(1);
-    ExpectSameRun(Run(ids, method), full);
+    method.decay_ratio = 1;
+    method.decode_eviction = false;
+    TestRun run = Run(ids, method);
+    EXPECT_FALSE(run.prefill.dropped_anything());
+    if (run.prefill.plan.renumbers) {
+      std::vector<int32_t> all(ids.size());
+      std::iota(all.begin(), all.end(), 0);
+      EXPECT_EQ(run.prefill.propagated, all);
+      run.prefill.propagated.reset();
+    }
+    ExpectSameRun(run, full);
   }
 }
 
@@ -82,25 +111,98 @@ TEST_P(MethodContractTest, EveryLengthAroundItsLimitsWorks) {
   }
 }
 
-TEST_P(MethodContractTest, KeptEntriesAreSortedAndHoldTheWindow) {
+// The last tokens of a prompt of 400 that a method keeps whatever their scores.
+int64_t TailOf(const MethodConfig& method) {
+  const std::string& rule = method.name == "fastkv" ? method.retention : method.name;
+  if (rule == "knorm" || rule == "keydiff" || rule == "expected-attention" || rule == "gemfilter") {
+    return 0;
+  }
+  if (rule == "tova") return 1;
+  if (rule == "pyramidinfer") return 81;
+  return method.name == "adakv" ? 32 : 8;
+}
+
+TEST_P(MethodContractTest, KeptEntriesAreSortedAndHoldTheTail) {
   const int64_t length = 400;
   const TestRun run = Run(Ids(length), Method());
+  const int64_t tail = TailOf(Method());
   for (size_t layer = 0; layer < run.kept.size(); ++layer) {
-    for (const std::vector<int32_t>& positions : run.kept[layer]) {
-      ASSERT_EQ(static_cast<int64_t>(positions.size()), run.prefill.plan.layers[layer].kv_len);
+    const LayerPlan& plan = run.prefill.plan.layers[layer];
+    const LayerReport& report = run.prefill.layers[layer];
+    EXPECT_EQ(report.tokens_in, plan.tokens_in);
+    int64_t num_entries = 0;
+    for (size_t head = 0; head < run.kept[layer].size(); ++head) {
+      const std::vector<int32_t>& positions = run.kept[layer][head];
+      num_entries += static_cast<int64_t>(positions.size());
+      ASSERT_EQ(static_cast<int64_t>(positions.size()), report.kv_len[head]);
+      EXPECT_TRUE(plan.unequal_heads || report.kv_len[head] == plan.kv_len);
       EXPECT_TRUE(std::adjacent_find(positions.begin(), positions.end(), std::greater_equal<>()) ==
                   positions.end());
-      for (int64_t i = 0; i < 8; ++i) {
-        EXPECT_EQ(positions[positions.size() - 8 + i], length - 8 + i);
+      for (int64_t i = 1; i <= tail; ++i) {
+        EXPECT_EQ(positions[positions.size() - i], length - i);
       }
     }
+    EXPECT_LE(num_entries, plan.MaxEntries(engine_->config().num_kv_heads));
   }
   if (run.prefill.propagated.has_value()) {
     const std::vector<int32_t>& propagated = *run.prefill.propagated;
     EXPECT_TRUE(std::is_sorted(propagated.begin(), propagated.end()));
-    EXPECT_EQ(propagated.back(), length - 1);
-    EXPECT_EQ(propagated[propagated.size() - 8], length - 8);
+    for (int64_t i = 1; i <= tail; ++i) {
+      EXPECT_EQ(propagated[propagated.size() - i], length - i);
+    }
   }
+}
+
+TEST_P(MethodContractTest, ProtectedTokensAreKeptEverywhere) {
+  MethodConfig method = Method();
+  method.kv = Budget::Tokens(60);
+  method.tsp = Budget::Tokens(100);
+  method.protect_first = 5;
+  method.protect_last = 9;
+  method.protect = {{211, 214}, {205, 212}, {300, 301}, {5000, 6000}};
+  const TestRun run = Run(Ids(400), method);
+  std::vector<int32_t> wanted = {0, 1, 2, 3, 4, 300};
+  for (int32_t i = 205; i < 214; ++i) wanted.push_back(i);
+  for (int32_t i = 391; i < 400; ++i) wanted.push_back(i);
+  std::sort(wanted.begin(), wanted.end());
+  const auto holds = [&](const std::vector<int32_t>& positions) {
+    return std::includes(positions.begin(), positions.end(), wanted.begin(), wanted.end());
+  };
+  for (size_t layer = 0; layer < run.kept.size(); ++layer) {
+    for (const std::vector<int32_t>& positions : run.kept[layer]) {
+      EXPECT_TRUE(holds(positions)) << "layer " << layer;
+    }
+    EXPECT_LE(run.prefill.layers[layer].kv_len[0], 400);
+  }
+  EXPECT_TRUE(!run.prefill.propagated.has_value() || holds(*run.prefill.propagated));
+}
+
+TEST_P(MethodContractTest, ABudgetTooSmallForProtectedTokensIsAnError) {
+  if (Method().name == "full") GTEST_SKIP() << "has no budget";
+  MethodConfig method = Method();
+  method.kv = Budget::Tokens(60);
+  method.tsp = Budget::Tokens(100);
+  method.protect_first = 350;
+  const std::vector<int32_t> ids = Ids(400);
+  Session session(*engine_);
+  const Status status = session.Prefill({.ids = ids, .method = method});
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("protected"));
+}
+
+TEST_P(MethodContractTest, RequiringTheMethodFailsWhereItDropsNothing) {
+  const std::vector<int32_t> ids = Ids(6);
+  MethodConfig method = Method();
+  method.kv = Budget::Tokens(10);
+  Session session(*engine_);
+  EXPECT_TRUE(session.Prefill({.ids = ids, .method = method}).ok());
+  const Status status = session.Prefill({.ids = ids, .method = method, .require_method = true});
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("drops nothing of a prompt of 6 tokens"));
+  if (method.name == "full") return;
+  const std::vector<int32_t> long_ids = Ids(200);
+  EXPECT_TRUE(session.Prefill({.ids = long_ids, .method = method, .require_method = true}).ok());
+  EXPECT_TRUE(session.prefill_report().dropped_anything());
 }
 
 TEST_P(MethodContractTest, BlocksOfAnySizeSelectTheSame) {
@@ -156,11 +258,18 @@ TEST_P(MethodContractTest, DecodingGoesOnAtThePromptsTrueLength) {
   const std::vector<int32_t> ids = Ids(200);
   Session session(*engine_);
   ASSERT_TRUE(session.Prefill({.ids = ids, .method = Method()}).ok());
-  EXPECT_EQ(session.cache().next_position(), 200);
+  // A method that reads the kept tokens as a prompt of their own goes on behind those.
+  const PrefillPlan& plan = session.prefill_report().plan;
+  const int64_t next = plan.renumbers ? plan.layers[0].tokens_in : 200;
+  EXPECT_EQ(session.cache().next_position(), next);
+  const int64_t tail_len = session.cache().tail_len();
   ASSERT_TRUE(session.Decode({.max_new_tokens = 3}).ok());
-  EXPECT_EQ(session.cache().tail_len(), 2);  // the last token has not been run yet
-  EXPECT_EQ(session.cache().layer(0).View(2).tail_positions[0], 200);
-  EXPECT_EQ(session.cache().layer(5).View(2).tail_positions[1], 201);
+  // The last token has not been run yet.
+  EXPECT_EQ(session.cache().tail_len(), tail_len + 2);
+  for (const int64_t layer : {0, 5}) {
+    EXPECT_EQ(session.cache().PositionsOf(layer, 0)->back(), next + 1);
+    EXPECT_EQ(session.PositionsOf(layer, 0)->back(), 201);
+  }
 }
 
 TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
@@ -174,7 +283,7 @@ TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
   EXPECT_GE(run.prefill.peak_bytes, planned.total_bytes());
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, MethodContractTest, ::testing::ValuesIn(MethodNames()));
+INSTANTIATE_TEST_SUITE_P(Methods, MethodContractTest, ::testing::ValuesIn(AllMethods()), LabelOf);
 
 TEST(SessionTest, AppendedTokensEqualOnePromptOfBoth) {
   for (const std::string family : {"llama", "mistral_window"}) {

@@ -18,7 +18,9 @@ void AddRowCases(std::vector<OpCase>& cases);               // RmsNorm, SiluMult
 void AddRopeCases(std::vector<OpCase>& cases);              // RopeTable, StoreQkv
 void AddPrefillAttentionCases(std::vector<OpCase>& cases);  // and WindowScores
 void AddCachedAttentionCases(std::vector<OpCase>& cases);
-void AddSelectionCases(std::vector<OpCase>& cases);  // pooling, reduction, top-k
+void AddColumnScoreCases(std::vector<OpCase>& cases);
+void AddLayerScoreCases(std::vector<OpCase>& cases);  // of keys, of queries before rotation
+void AddSelectionCases(std::vector<OpCase>& cases);   // filling, pooling, reduction, top-k
 void AddGatherCases(std::vector<OpCase>& cases);
 
 void AddMatMulBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
@@ -26,6 +28,8 @@ void AddRowBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 void AddRopeBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 void AddPrefillAttentionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 void AddCachedAttentionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
+void AddColumnScoreBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
+void AddLayerScoreBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 void AddSelectionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 void AddGatherBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases);
 

@@ -11,6 +11,8 @@ std::vector<OpCase> ParityCases() {
   AddRopeCases(cases);
   AddPrefillAttentionCases(cases);
   AddCachedAttentionCases(cases);
+  AddColumnScoreCases(cases);
+  AddLayerScoreCases(cases);
   AddSelectionCases(cases);
   AddGatherCases(cases);
   return cases;
@@ -24,6 +26,8 @@ std::vector<OpCase> BenchCases(int64_t num_tokens, int64_t kv_len) {
   AddRopeBenchCases(sizes, cases);
   AddPrefillAttentionBenchCases(sizes, cases);
   AddCachedAttentionBenchCases(sizes, cases);
+  AddColumnScoreBenchCases(sizes, cases);
+  AddLayerScoreBenchCases(sizes, cases);
   AddSelectionBenchCases(sizes, cases);
   AddGatherBenchCases(sizes, cases);
   return cases;

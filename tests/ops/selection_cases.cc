@@ -1,4 +1,4 @@
-// Scores to indices: pooling, reduction over heads, top-k.
+// Scores to indices: filling, pooling, reduction over heads, top-k.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -142,6 +142,28 @@ OpCase ReduceCase(ReductionKind kind, int64_t num_groups, int64_t group_size, in
           }};
 }
 
+OpCase FillCase(int64_t num_rows, int64_t num_columns, const std::vector<ColumnSpan>& spans,
+                float value) {
+  std::string name = Label({{"rows", num_rows}, {"columns", num_columns}}) + "_spans";
+  for (const ColumnSpan& span : spans) {
+    name += "_" + std::to_string(span.begin) + "_" + std::to_string(span.end);
+  }
+  return {"FillColumns", name, [=](OpRun& run) {
+            Random random(num_columns * 239 + num_rows);
+            FillColumnsParams params;
+            params.scores = run.Output("scores", DType::kF32, {num_rows, num_columns},
+                                       num_columns + 3, Gaussian(random, num_rows * num_columns));
+            params.value = value;
+            run.SetOperation(
+                [params, spans](Backend& backend) {
+                  FillColumnsParams with_spans = params;
+                  with_spans.spans = spans;
+                  backend.FillColumns(with_spans);
+                },
+                0);
+          }};
+}
+
 }  // namespace
 
 void AddSelectionCases(std::vector<OpCase>& cases) {
@@ -184,10 +206,22 @@ void AddSelectionCases(std::vector<OpCase>& cases) {
     cases.push_back(ReduceCase(kind, 3, 4, 0));
     cases.push_back(ReduceCase(kind, 3, 4, 1));
   }
+
+  cases.push_back(FillCase(3, 100, {}, kInfinity));
+  cases.push_back(FillCase(0, 100, {{3, 50}}, kInfinity));
+  cases.push_back(FillCase(3, 0, {{0, 0}}, kInfinity));
+  cases.push_back(FillCase(1, 1, {{0, 1}}, -2.5f));
+  cases.push_back(FillCase(4, 1001, {{0, 4}, {4, 4}, {17, 18}, {300, 901}, {993, 1001}}, 7));
+  std::vector<ColumnSpan> many;
+  for (int64_t i = 0; i < 1000; ++i) many.push_back({5 * i + 1, 5 * i + 1 + i % 4});
+  OpCase many_spans = FillCase(2, 5003, many, std::numeric_limits<float>::max());
+  many_spans.name = "rows2_columns5003_spans1000";
+  cases.push_back(many_spans);
 }
 
 void AddSelectionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases) {
   const int64_t n = sizes.kv_len - 8;
+  cases.push_back(FillCase(8, n, {{0, 4}, {n / 2, n / 2 + 100}, {n - 32, n}}, kInfinity));
   cases.push_back(PoolCase(PoolingKind::kMax, Scores::kProbabilities, 32, n, 7));
   cases.push_back(PoolCase(PoolingKind::kAverage, Scores::kProbabilities, 32, n, 7));
   cases.push_back(ReduceCase(ReductionKind::kSum, 8, 4, n));

@@ -133,16 +133,25 @@ void AttentionTile::Attend(const KeyBlock& block) {
 
 void AttentionTile::AddProbabilities(const KeyBlock& block, int64_t limit, float* const* outs) {
   PackKeys(block);
+  std::array<float, kMaxRows> factors;
+  for (int64_t r = 0; r < num_rows_; ++r) factors[r] = 1.0f / sum_[r];
+  KeyBlock columns = block;
+  columns.end = std::min(block.end, limit);
+  AddExponentials(columns, max_.data(), factors.data(), outs);
+}
+
+void AttentionTile::AddExponentials(const KeyBlock& block, const float* log_sum_exps,
+                                    const float* factors, float* const* outs) {
   for (int64_t first = 0; first < num_rows_; first += kScoreRows) {
     const RowRange rows = Visible(block, first);
     if (rows.num_columns == 0) continue;
     Score(rows, rows.num_columns);
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t begin = std::max<int64_t>(0, begin_[r] - block.begin);
-      const int64_t end = std::min({end_[r], block.end, limit}) - block.begin;
+      const int64_t end = std::min(end_[r], block.end) - block.begin;
       if (begin >= end) continue;
       kernels_.add_exponentials(scores_ + (r - rows.begin) * blocks_.num_keys + begin, end - begin,
-                                scale_, max_[r], 1.0f / sum_[r], outs[r] + begin);
+                                scale_, log_sum_exps[r], factors[r], outs[r] + begin);
     }
   }
 }

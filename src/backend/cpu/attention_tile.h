@@ -53,6 +53,13 @@ class AttentionTile {
   // entries in [block.begin, limit). `outs` has one pointer a row, to the place of block.begin.
   void AddProbabilities(const KeyBlock& block, int64_t limit, float* const* outs);
 
+  // For rows whose softmax is known: out_r[j - block.begin] += factors[r] * e^(scaled score -
+  // log_sum_exps[r]) for the entries of the block that row r sees. The block is packed once, by
+  // PackKeys, and may then be taken for any number of calls, each for other rows.
+  void PackKeys(const KeyBlock& block);
+  void AddExponentials(const KeyBlock& block, const float* log_sum_exps, const float* factors,
+                       float* const* outs);
+
   // Results of row r. Unnormalised sums of values, [head_dim].
   float* weighted_values(int64_t r) { return weighted_ + r * blocks_.padded_dim; }
   float max(int64_t r) const { return max_[r]; }  // -infinity where the row saw nothing
@@ -72,7 +79,6 @@ class AttentionTile {
   };
   // The columns of `block` that rows [begin, end) see; num_columns is 0 where none.
   RowRange Visible(const KeyBlock& block, int64_t begin) const;
-  void PackKeys(const KeyBlock& block);
   void Score(const RowRange& rows, int64_t num_packed);
 
   const Kernels& kernels_;

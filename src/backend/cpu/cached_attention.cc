@@ -224,6 +224,10 @@ class CachedAttentionRun {
       context_.kernels().scale_row(row, head_dim_, sum > 0 ? 1.0f / sum : 0.0f);
       const int64_t h = unit.kv_head * group_size + (unit.first_row + r) % group_size;
       const int64_t i = unit.first_q_row + (unit.first_row + r) / group_size;
+      if (!params_.log_sum_exp.empty()) {
+        params_.log_sum_exp.As<float>()[i * params_.log_sum_exp.stride(0) + h] =
+            max + std::log(sum);
+      }
       const int64_t offset = i * params_.out.stride(0) + h * head_dim_;
       if (params_.out.dtype() == DType::kF32) {
         std::copy_n(row, head_dim_, params_.out.As<float>() + offset);

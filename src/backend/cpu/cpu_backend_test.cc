@@ -2,12 +2,15 @@
 // any number of threads, in any batch and in any cut of a prompt, and failure by value.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/ceilings.h"
+#include "backend/cpu/context.h"
 #include "base/float16.h"
 #include "base/random.h"
 
@@ -179,6 +182,43 @@ TEST(CpuBackend, ReportsEveryFailedAllocation) {
     EXPECT_EQ(weight.status().code(), StatusCode::kMemory);
   }
   EXPECT_GE(successes, 2);
+}
+
+// More entries than the scratch memory holds exponents, even of one query head.
+TEST(CpuBackend, ExpectedAttentionOfManyEntries) {
+  constexpr int64_t kEntries = cpu::Context::kSharedScratchFloats + 5;
+  constexpr int64_t kSinks = 2;
+  const auto backend =
+      CreateCpuBackend({.num_threads = 2, .compute_type = ComputeType::kF32, .allocator = nullptr})
+          .value();
+  std::vector<float> keys(kEntries);
+  for (int64_t j = 0; j < kEntries; ++j) keys[j] = static_cast<float>(j % 97) / 97;
+  const std::vector<float> values(kEntries, -3.0f);
+  const std::vector<float> mean = {1, 2};
+  const std::vector<float> covariance = {3, 4};
+  std::vector<float> out(kEntries);
+  ExpectedAttentionScoresParams params;
+  params.keys = {keys.data(), DType::kF32, {1, kEntries, 1}};
+  params.values = {values.data(), DType::kF32, {1, kEntries, 1}};
+  params.mean = {mean.data(), DType::kF32, {2, 1}};
+  params.covariance = {covariance.data(), DType::kF32, {2, 1, 1}};
+  params.num_sinks = kSinks;
+  params.out = {out.data(), DType::kF32, {1, kEntries}};
+  backend->ExpectedAttentionScores(params);
+
+  const auto exponential = [&](int64_t h, int64_t j) {
+    return std::exp(double{keys[j]} * mean[h] + double{keys[j]} * keys[j] * covariance[h] / 2);
+  };
+  double sums[2] = {};
+  for (int64_t j = kSinks; j < kEntries; ++j) {
+    for (int64_t h = 0; h < 2; ++h) sums[h] += exponential(h, j);
+  }
+  EXPECT_EQ(out[0], std::numeric_limits<float>::max());
+  EXPECT_EQ(out[1], std::numeric_limits<float>::max());
+  for (int64_t j = kSinks; j < kEntries; ++j) {
+    const double p = (exponential(0, j) / sums[0] + exponential(1, j) / sums[1]) / 2;
+    ASSERT_NEAR(out[j], 3 * p, 2e-5 * p) << j;
+  }
 }
 
 TEST(CpuBackend, KeepsWeightsWhereTheyAre) {

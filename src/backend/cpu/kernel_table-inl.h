@@ -4,6 +4,7 @@
 
 #include "backend/cpu/gemm_kernels-inl.h"
 #include "backend/cpu/mat_vec_kernels-inl.h"
+#include "backend/cpu/quadratic_kernels-inl.h"
 #include "backend/cpu/softmax_kernels-inl.h"
 
 namespace fastkv::cpu {
@@ -20,7 +21,8 @@ constexpr Kernels MakeKernels(CpuLevel level) {
                  .expand_rows = ExpandRows,
                  .softmax_step = SoftmaxStep,
                  .add_exponentials = AddExponentials,
-                 .scale_row = ScaleRow};
+                 .scale_row = ScaleRow,
+                 .quadratic_forms = QuadraticForms};
 }
 
 }  // namespace

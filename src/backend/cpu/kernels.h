@@ -81,6 +81,21 @@ struct SoftmaxArgs {
   float* sum = nullptr;
 };
 
+// For every column j of x, [depth, num_panels * panel_width] as pack_transposed wrote it,
+//   out[j] = sum over k of x[k, j] * (linear_factor * linear[k] + quadratic_factor * mx[k, j])
+// which is a quadratic form in x's columns when mx = M x.
+struct QuadraticFormArgs {
+  const float* x_panels = nullptr;
+  const float* mx = nullptr;  // [depth, num_panels * panel_width]
+  int64_t mx_stride = 0;
+  const float* linear = nullptr;  // [depth]
+  float linear_factor = 1;
+  float quadratic_factor = 1;
+  int64_t depth = 0;
+  int64_t num_panels = 0;
+  float* out = nullptr;  // [num_panels * panel_width]
+};
+
 struct Kernels {
   CpuLevel level;
   int64_t panel_width;  // columns of a panel
@@ -110,11 +125,14 @@ struct Kernels {
   void (*gemm_pairs)(const GemmPairsArgs& args) = nullptr;
 
   float (*softmax_step)(const SoftmaxArgs& args);
-  // sums[j] += factor * exp(scale * s[j] - max), j < count.
+  // sums[j] += factor * exp(scale * s[j] - max), j < count. Exponents are at most 0, or a little
+  // more by rounding.
   void (*add_exponentials)(const float* scores, int64_t count, float scale, float max, float factor,
                            float* sums);
   // x[j] *= factor.
   void (*scale_row)(float* x, int64_t count, float factor);
+
+  void (*quadratic_forms)(const QuadraticFormArgs& args);
 };
 
 // The table for `level`, which the processor must support; lives as long as the process. A level

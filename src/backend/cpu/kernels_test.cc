@@ -271,6 +271,15 @@ TEST_P(EveryLevel, ExponentialIsWithinTwoUnits) {
   EXPECT_LT(worst, kernels().level == CpuLevel::kGeneric ? 2.5 : 2.0);
 }
 
+// Rounding may put a score a little above the normaliser it is measured against.
+TEST_P(EveryLevel, ExponentialHoldsALittleAboveZero) {
+  for (float x = 0; x < 1; x += 0.01f) {
+    float sum = 0;
+    kernels().add_exponentials(&x, 1, 1, 0, 1, &sum);
+    EXPECT_NEAR(sum, std::exp(double{x}), 5e-7);
+  }
+}
+
 TEST_P(EveryLevel, ExponentialVanishesFarBelowZero) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> xs = {-88, -100, -1e30f, -infinity, 0};
@@ -314,6 +323,35 @@ TEST_P(EveryLevel, SoftmaxStepsEqualOneSoftmax) {
   args.end = args.begin;  // nothing to see
   EXPECT_EQ(kernels().softmax_step(args), 1.0f);
   EXPECT_EQ(second, std::vector<float>(second.size(), 0.0f));
+}
+
+TEST_P(EveryLevel, QuadraticFormsMatchDouble) {
+  for (const int64_t depth : {1, 7, 80}) {
+    const int64_t num_columns = 2 * kernels().panel_width + 3;
+    const int64_t padded = 3 * kernels().panel_width;
+    const std::vector<float> x = RandomFloats(num_columns * depth, 10);  // [num_columns, depth]
+    const std::vector<float> mx = RandomFloats(depth * padded, 11);
+    const std::vector<float> linear = RandomFloats(depth, 12);
+    std::vector<float> panels(static_cast<size_t>(padded * depth));
+    kernels().pack_transposed(x.data(), DType::kF32, depth, num_columns, depth, panels.data());
+    std::vector<float> out(static_cast<size_t>(padded), NAN);
+    kernels().quadratic_forms({.x_panels = panels.data(),
+                               .mx = mx.data(),
+                               .mx_stride = padded,
+                               .linear = linear.data(),
+                               .linear_factor = 3,
+                               .quadratic_factor = -0.7f,
+                               .depth = depth,
+                               .num_panels = 3,
+                               .out = out.data()});
+    for (int64_t j = 0; j < num_columns; ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < depth; ++k) {
+        sum += x[j * depth + k] * (3.0 * linear[k] - double{0.7f} * mx[k * padded + j]);
+      }
+      ASSERT_NEAR(out[j], sum, 1e-5) << "column " << j << " of depth " << depth;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryLevel, testing::ValuesIn(LevelsHere()),

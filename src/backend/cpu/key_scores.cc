@@ -25,11 +25,11 @@ void CheckKeyScores(const Context& context, const ConstTensorView& keys, const T
   FASTKV_CHECK_LE(keys.dim(2), limits::kMaxHeadDim);
 }
 
-// Calls visit(key, head, entry) with the f32 key of every entry of [begin, end), counted over all
-// heads, one behind the other.
+// Calls visit(key, head, entry) with a copy of the key, in f32, of every entry of [begin, end),
+// counted over all heads.
 template <typename Visit>
-void ForKeys(const Context& context, const ConstTensorView& keys, int64_t begin, int64_t end,
-             int thread, const Visit& visit) {
+void ForEachKey(const Context& context, const ConstTensorView& keys, int64_t begin, int64_t end,
+                int thread, const Visit& visit) {
   const int64_t head_dim = keys.dim(2);
   float* const key = context.ThreadScratch(thread);
   for (int64_t i = begin; i < end; ++i) {
@@ -60,11 +60,16 @@ void FindAnchors(const Context& context, const ConstTensorView& keys, float* anc
     const int64_t begin = t % num_blocks * block;
     float* const sum = parts + t * head_dim;
     std::fill_n(sum, head_dim, 0.0f);
-    ForKeys(context, keys, head * kv_len + begin, head * kv_len + std::min(begin + block, kv_len),
-            thread, [&](const float* key, int64_t, int64_t) {
-              const float squares = SumOfSquares(key, head_dim);
-              if (squares > 0) AddScaledTo(sum, key, 1.0f / std::sqrt(squares), head_dim);
-            });
+    ForEachKey(context, keys, head * kv_len + begin,
+               head * kv_len + std::min(begin + block, kv_len), thread,
+               [&](float* key, int64_t, int64_t) {
+                 const float squares = SumOfSquares(key, head_dim);
+                 if (squares == 0) return;
+                 // Scaled first, then added: with one rounding less, a key and its opposite would
+                 // not cancel.
+                 context.kernels().scale_row(key, head_dim, 1.0f / std::sqrt(squares));
+                 AddTo(sum, key, head_dim);
+               });
   });
   for (int64_t head = 0; head < num_heads; ++head) {
     float* const anchor = anchors + head * head_dim;
@@ -135,11 +140,11 @@ void KeyNormScores(const Context& context, const KeyNormScoresParams& params) {
   const int64_t head_dim = params.keys.dim(2);
   context.ForRows(params.keys.dim(0) * params.keys.dim(1), 2 * head_dim,
                   [&](int64_t begin, int64_t end, int thread) {
-                    ForKeys(context, params.keys, begin, end, thread,
-                            [&](const float* key, int64_t head, int64_t entry) {
-                              params.out.As<float>()[head * params.out.stride(0) + entry] =
-                                  -std::sqrt(SumOfSquares(key, head_dim));
-                            });
+                    ForEachKey(context, params.keys, begin, end, thread,
+                               [&](const float* key, int64_t head, int64_t entry) {
+                                 params.out.As<float>()[head * params.out.stride(0) + entry] =
+                                     -std::sqrt(SumOfSquares(key, head_dim));
+                               });
                   });
 }
 
@@ -151,13 +156,13 @@ void KeyDiffScores(const Context& context, const KeyDiffScoresParams& params) {
   FindAnchors(context, params.keys, anchors);
   context.ForRows(num_heads * params.keys.dim(1), 4 * head_dim,
                   [&](int64_t begin, int64_t end, int thread) {
-                    ForKeys(context, params.keys, begin, end, thread,
-                            [&](const float* key, int64_t head, int64_t entry) {
-                              const float norm = std::sqrt(SumOfSquares(key, head_dim));
-                              const float* anchor = anchors + head * head_dim;
-                              params.out.As<float>()[head * params.out.stride(0) + entry] =
-                                  norm > 0 ? 0.0f - Dot(key, anchor, head_dim) / norm : 0.0f;
-                            });
+                    ForEachKey(context, params.keys, begin, end, thread,
+                               [&](const float* key, int64_t head, int64_t entry) {
+                                 const float norm = std::sqrt(SumOfSquares(key, head_dim));
+                                 const float* anchor = anchors + head * head_dim;
+                                 params.out.As<float>()[head * params.out.stride(0) + entry] =
+                                     norm > 0 ? 0.0f - Dot(key, anchor, head_dim) / norm : 0.0f;
+                               });
                   });
 }
 

@@ -81,10 +81,6 @@ struct Identity {
 struct Sum {
   HWY_INLINE V operator()(V a, V b) const { return hn::Add(a, b); }
 };
-struct SumScaled {
-  V factor;
-  HWY_INLINE V operator()(V a, V b) const { return hn::Add(a, hn::Mul(b, factor)); }
-};
 struct Maximum {
   HWY_INLINE V operator()(V a, V b) const { return hn::IfThenElse(hn::Lt(a, b), b, a); }
 };
@@ -106,9 +102,6 @@ void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
 }
 void AddTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Sum()); }
 void MaxTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Maximum()); }
-void AddScaledTo(float* to, const float* x, float factor, int64_t count) {
-  Map2(to, x, to, count, SumScaled{hn::Set(Floats(), factor)});
-}
 
 float Dot(const float* a, const float* b, int64_t count) {
   const Floats d;
@@ -231,7 +224,6 @@ namespace {
 
 HWY_EXPORT(FloatsToBFloat16);
 HWY_EXPORT(AddTo);
-HWY_EXPORT(AddScaledTo);
 HWY_EXPORT(MaxTo);
 HWY_EXPORT(RmsNormRowF32);
 HWY_EXPORT(RmsNormRowBF16);
@@ -262,9 +254,6 @@ void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(FloatsToBFloat16)(x, out, count);
 }
 void AddTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(AddTo)(to, x, count); }
-void AddScaledTo(float* to, const float* x, float factor, int64_t count) {
-  HWY_DYNAMIC_DISPATCH(AddScaledTo)(to, x, factor, count);
-}
 void MaxTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(MaxTo)(to, x, count); }
 void RmsNormRow(const float* x, const float* weight, float epsilon, int64_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(RmsNormRowF32)(x, weight, epsilon, count, out);

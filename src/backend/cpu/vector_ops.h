@@ -18,8 +18,6 @@ void SetVectorLevel(CpuLevel level);
 void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count);
 // to[j] += x[j].
 void AddTo(float* to, const float* x, int64_t count);
-// to[j] += x[j] * factor, the product rounded first: a row and its opposite cancel exactly.
-void AddScaledTo(float* to, const float* x, float factor, int64_t count);
 // to[j] = max(to[j], x[j]).
 void MaxTo(float* to, const float* x, int64_t count);
 

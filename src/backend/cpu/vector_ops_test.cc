@@ -68,6 +68,23 @@ TEST_P(EveryVectorLevel, NormalizesRows) {
   }
 }
 
+TEST_P(EveryVectorLevel, DotMatchesDouble) {
+  Random random(2);
+  for (const int64_t count : {0, 1, 7, 64, 333}) {
+    std::vector<float> a(static_cast<size_t>(count)), b(a.size());
+    double dot = 0;
+    double squares = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      a[i] = static_cast<float>(random.NextDouble() - 0.5);
+      b[i] = static_cast<float>(random.NextDouble());
+      dot += double{a[i]} * b[i];
+      squares += double{a[i]} * a[i];
+    }
+    EXPECT_NEAR(Dot(a.data(), b.data(), count), dot, 1e-5);
+    EXPECT_NEAR(SumOfSquares(a.data(), count), squares, 1e-5);
+  }
+}
+
 TEST_P(EveryVectorLevel, SiluHoldsAtTheEnds) {
   const std::vector<float> gate = {0, 1, -1, 100, -100, -1e30f, 1e30f, NAN};
   const std::vector<float> up(gate.size(), 2.0f);

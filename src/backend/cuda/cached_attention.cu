@@ -48,6 +48,8 @@ struct KernelParams {
   int64_t q_stride;
   BF16* out;
   int64_t out_stride;
+  float* log_sum_exp;  // [sequence, q_len, num_q_heads] or null
+  int64_t log_sum_exp_stride;
   int64_t q_len;
   int64_t window;
   float scale;
@@ -87,6 +89,16 @@ __device__ __forceinline__ BF16* OutputRow(const KernelParams& p, int64_t sequen
   return p.out + (sequence * p.q_len + token) * p.out_stride + int64_t{q_head} * p.head_dim;
 }
 
+// The same for the row's normaliser, from the largest score in base 2 and the sum above it.
+__device__ __forceinline__ void StoreLogSumExp(const KernelParams& p, int64_t sequence, int kv_head,
+                                               int row, float largest, float sum) {
+  if (p.log_sum_exp == nullptr) return;
+  const int token = row / p.group_size;
+  const int q_head = kv_head * p.group_size + (row - token * p.group_size);
+  p.log_sum_exp[(sequence * p.q_len + token) * p.log_sum_exp_stride + q_head] =
+      largest * kLn2 + logf(sum);
+}
+
 // The parts of all splits of this block's rows, merged in split order; a warp a row.
 template <int kWarps>
 __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits, int num_rows,
@@ -118,7 +130,11 @@ __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits,
       factor[k] = largest[k] == -INFINITY ? 0.0f : Exp2(largest[k] - row_largest);
       total += weight[k] * factor[k];
     }
-    const float inverse = 1.0f / WarpSum(total);
+    const float sum_of_splits = WarpSum(total);
+    const float inverse = 1.0f / sum_of_splits;
+    if (lane == 0) {
+      StoreLogSumExp(p, sequence, kv_head, first_row + r, row_largest, sum_of_splits);
+    }
 
     BF16* to = OutputRow(p, sequence, kv_head, first_row + r);
     const int64_t split_stride = int64_t{p.rows_per_tile} * p.head_dim;
@@ -363,7 +379,12 @@ __global__ void __launch_bounds__(kWarpCount* kWarpSize)
         *reinterpret_cast<float4*>(p.partial_out + (slot + r) * p.head_dim + c) = value;
       }
     }
-    if (num_splits > 1 && lane == 0) p.partial[slot + r] = {block_largest, block_sum};
+    if (lane != 0) continue;
+    if (num_splits > 1) {
+      p.partial[slot + r] = {block_largest, block_sum};
+    } else {
+      StoreLogSumExp(p, sequence, kv_head, first_row + r, block_largest, block_sum);
+    }
   }
   if (num_splits == 1) return;
 
@@ -449,6 +470,12 @@ SequenceAttention ToSequenceAttention(const CachedAttentionParams& params, int64
   a.q_stride = q.stride(0);
   a.out = out.data();
   a.out_stride = out.stride(0);
+  if (!params.log_sum_exp.empty()) {
+    const TensorView rows =
+        params.log_sum_exp.Rows(index * params.q_len, (index + 1) * params.q_len);
+    a.log_sum_exp = rows.As<float>();
+    a.log_sum_exp_stride = rows.stride(0);
+  }
   a.q_len = params.q_len;
   a.window = std::min<int64_t>(params.window, INT32_MAX);
   a.scale = params.scale;
@@ -499,6 +526,7 @@ void LaunchSplit(const Context& context, const CachedAttentionParams& params, in
   p.counters = context.counters;
   p.q += begin * p.q_len * p.q_stride;
   p.out += begin * p.q_len * p.out_stride;
+  if (p.log_sum_exp != nullptr) p.log_sum_exp += begin * p.q_len * p.log_sum_exp_stride;
   if (p.head_dim <= 64) {
     Launch<64, 8>(context, p, count);
   } else if (p.head_dim <= 128 && Shape<128, 8>::kSharedBytes <= context.max_shared_bytes) {
@@ -556,6 +584,10 @@ void CachedAttention(const Context& context, const CachedAttentionParams& params
   p.q_stride = params.q.stride(0);
   p.out = params.out.As<BF16>();
   p.out_stride = params.out.stride(0);
+  if (!params.log_sum_exp.empty()) {
+    p.log_sum_exp = params.log_sum_exp.As<float>();
+    p.log_sum_exp_stride = params.log_sum_exp.stride(0);
+  }
   p.q_len = params.q_len;
   p.window = std::min<int64_t>(params.window, INT32_MAX);
   p.scale = params.scale;

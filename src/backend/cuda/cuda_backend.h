@@ -53,6 +53,13 @@ class CudaBackend final : public Backend {
   void CachedAttention(const CachedAttentionParams& params) override;
   void SiluMultiply(const SiluMultiplyParams& params) override;
   void WindowScores(const WindowScoresParams& params) override;
+  void ColumnScores(const ColumnScoresParams& params) override;
+  void QueryScores(const QueryScoresParams& params) override;
+  void KeyNormScores(const KeyNormScoresParams& params) override;
+  void KeyDiffScores(const KeyDiffScoresParams& params) override;
+  void QueryMoments(const QueryMomentsParams& params) override;
+  void ExpectedAttentionScores(const ExpectedAttentionScoresParams& params) override;
+  void FillColumns(const FillColumnsParams& params) override;
   void PoolScores(const PoolScoresParams& params) override;
   void ReduceRows(const ReduceRowsParams& params) override;
   void SelectTopK(const SelectTopKParams& params) override;

@@ -110,6 +110,9 @@ void ReferenceBackend::CachedAttention(const CachedAttentionParams& params) {
             SoftmaxOfRow(LoadRow(params.q, first_row + i, h), params.scale, entries, visibility);
         StoreRow(params.out.Slice(1, h * head_dim, (h + 1) * head_dim),
                  WeightedValues(softmax, entries, head_dim), first_row + i);
+        if (!params.log_sum_exp.empty()) {
+          StoreRow(params.log_sum_exp.Slice(1, h, h + 1), {softmax.log_sum_exp}, first_row + i);
+        }
       }
     }
     first_row += q_len;
