@@ -9,8 +9,8 @@
 #include "eval/eval_record.h"
 #include "eval/eval_report.h"
 #include "eval/result_log.h"
-#include "eval/text_metrics.h"
 #include "eval/timing_log.h"
+#include "eval/valid_utf8.h"
 #include "io/content_hash.h"
 #include "io/quoted.h"
 

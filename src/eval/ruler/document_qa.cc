@@ -67,7 +67,7 @@ class DocumentQaDraft final : public RulerDraft {
     const std::string house = Capitalized(pairs_.Next(random_));
     const std::string person = NewPerson();
     facts_.push_back("The house called " + house + Fill(" stands in {place}, by {scene}. ") +
-                     person + Fill(", a {role}, built it {when}."));
+                     person + Fill(", the {role}, built it {when}."));
     if (num_hops_ == 1) {
       if (facts_.size() > 1) return;
       question_ = "Who built the house called " + house + "?";

@@ -24,8 +24,16 @@ constexpr std::array<NiahVariant, 8> kVariants = {{
 
 constexpr std::string_view kNoise = "The rain has stopped. The road is dry. Here we go again.";
 constexpr int64_t kNumDepths = 40;  // RULER's: evenly spaced from 0 to 100 percent
-constexpr int64_t kMinUnits = 12;   // sentences or lines
+constexpr int64_t kMinUnits = 12;   // sentences or lines of noise
+constexpr int64_t kMinNeedleLines = 5;
 constexpr int64_t kTokensAtMostPerNeedle = 200;
+
+// A line of two uuids takes about 85 tokens, more than the play that a short prompt has. So up to
+// seven of these stand in the instruction, and a unit is an eighth of a line.
+constexpr std::array<std::string_view, 7> kHints = {
+    " Take your time.",           " Each line counts.",        " No code comes twice.",
+    " The lines are not sorted.", " Keep every code in mind.", " Read all of it.",
+    " Then give your answer."};
 
 struct Needle {
   std::string key;
@@ -37,9 +45,11 @@ class NiahDraft final : public RulerDraft {
   // `first_depth` is where the needle that is asked for first stands, in steps of kNumDepths.
   NiahDraft(const NiahVariant& variant, int64_t length_tokens, int64_t first_depth, Random random)
       : variant_(variant), random_(random), prose_(Random(random_.NextUint64())) {
+    if (variant_.uuid_keys) units_per_line_ = static_cast<int64_t>(kHints.size()) + 1;
     min_units_ = kMinUnits;
     if (variant_.haystack == Haystack::kNeedles) {
-      min_units_ = std::max(kMinUnits, (length_tokens - 1) / kTokensAtMostPerNeedle + 1);
+      min_units_ = units_per_line_ *
+                   std::max(kMinNeedleLines, (length_tokens - 1) / kTokensAtMostPerNeedle + 1);
     }
     for (int64_t i = 0; i < variant_.num_keys; ++i) {
       const std::string key = NewKey();
@@ -65,8 +75,9 @@ class NiahDraft final : public RulerDraft {
   RulerText Text(int64_t num_units) override {
     RulerText text;
     text.input = "Some secret " + Things(2) +
-                 " are hidden in the text below. Remember them: a question follows the text.\n" +
-                 Context(num_units) + "\n" + Question() + "\n";
+                 " are hidden in the text below. Remember them: a question follows the text." +
+                 Hints(num_units % units_per_line_) + "\n" + Context(num_units / units_per_line_) +
+                 "\n" + Question() + "\n";
     text.answer_prefix = Prefix();
     const int64_t num_asked = variant_.num_values * variant_.num_queries;
     for (int64_t i = 0; i < num_asked; ++i) {
@@ -76,6 +87,12 @@ class NiahDraft final : public RulerDraft {
   }
 
  private:
+  static std::string Hints(int64_t count) {
+    std::string hints;
+    for (int64_t i = 0; i < count; ++i) hints += kHints[static_cast<size_t>(i)];
+    return hints;
+  }
+
   std::string NewKey() {
     if (variant_.uuid_keys) return RandomUuid(random_);
     const auto [adjective, noun] = pairs_.Next(random_);
@@ -98,12 +115,12 @@ class NiahDraft final : public RulerDraft {
     return "The secret " + Things(1) + " of " + needle.key + " is " + needle.value + ".";
   }
 
-  // Before which of `num_units` the needles stand, in the order of needles_.
-  std::vector<int64_t> Places(int64_t num_units) const {
+  // Before which of `num_pieces` lines or sentences the needles stand, in the order of needles_.
+  std::vector<int64_t> Places(int64_t num_pieces) const {
     // In prose a needle has a sentence on either side.
     const bool inside = variant_.haystack == Haystack::kProse;
     const int64_t first = inside ? 1 : 0;
-    const int64_t last = inside ? num_units - 1 : num_units;
+    const int64_t last = inside ? num_pieces - 1 : num_pieces;
     std::vector<int64_t> places;
     for (const int64_t depth : depths_) {
       const double share = static_cast<double>(depth) / static_cast<double>(kNumDepths - 1);
@@ -112,7 +129,7 @@ class NiahDraft final : public RulerDraft {
     return places;
   }
 
-  std::string Unit(int64_t index) {
+  std::string Piece(int64_t index) {
     switch (variant_.haystack) {
       case Haystack::kNoise:
         return std::string(kNoise);
@@ -128,19 +145,19 @@ class NiahDraft final : public RulerDraft {
     return "";
   }
 
-  std::string Context(int64_t num_units) {
-    const std::vector<int64_t> places = Places(num_units);
+  std::string Context(int64_t num_pieces) {
+    const std::vector<int64_t> places = Places(num_pieces);
     const std::string_view separator = variant_.haystack == Haystack::kProse ? " " : "\n";
     std::string context;
     const auto append = [&](const std::string& piece) {
       if (!context.empty()) context += separator;
       context += piece;
     };
-    for (int64_t unit = 0; unit <= num_units; ++unit) {
+    for (int64_t piece = 0; piece <= num_pieces; ++piece) {
       for (size_t i = 0; i < needles_.size(); ++i) {
-        if (places[i] == unit) append(Sentence(needles_[i]));
+        if (places[i] == piece) append(Sentence(needles_[i]));
       }
-      if (unit < num_units) append(Unit(unit));
+      if (piece < num_pieces) append(Piece(piece));
     }
     return context;
   }
@@ -176,7 +193,8 @@ class NiahDraft final : public RulerDraft {
   ProseStream prose_;
   PairDraws pairs_;
   std::set<std::string> values_;
-  int64_t min_units_;
+  int64_t min_units_ = 0;
+  int64_t units_per_line_ = 1;
   std::vector<Needle> needles_;  // those asked for first
   std::vector<int64_t> depths_;  // of needles_
   std::vector<Needle> distractors_;

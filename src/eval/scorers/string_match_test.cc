@@ -36,6 +36,11 @@ TEST(StringMatch, CleansPredictions) {
 
 TEST(WordCoverage, CountsDistinctWords) {
   EXPECT_DOUBLE_EQ(WordCoverage("Eat a sandwich", "eat a a sandwich."), 2.0 / 3);
+  const char* expected = "eat a sandwich and sit in Dolores Park on a sunny day.";
+  EXPECT_EQ(WordCoverage(expected, expected), 1);
+  EXPECT_DOUBLE_EQ(WordCoverage("Eat A SANDWICH and sit in dolores park on a sunny day", expected),
+                   10.0 / 11);
+  EXPECT_DOUBLE_EQ(WordCoverage("sit sit sit", expected), 1.0 / 11);
   EXPECT_DOUBLE_EQ(WordCoverage("", "a"), 0);
   EXPECT_DOUBLE_EQ(WordCoverage("a", ""), 0);
 }
