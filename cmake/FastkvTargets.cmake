@@ -36,10 +36,15 @@ if(FASTKV_FUZZERS)
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
 endif()
 
-# fastkv_library(name [DEPENDS libraries...]): the library of this folder, its tests and fuzz targets.
+# fastkv_library(name [DEPENDS libraries...] [SUBFOLDERS folders...]): the library of this folder and of
+# the subfolders named, its tests and fuzz targets.
 function(fastkv_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;EXTRA_SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;EXTRA_SOURCES;SUBFOLDERS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  foreach(subfolder ${ARG_SUBFOLDERS})
+    file(GLOB more_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${subfolder}/*.cc)
+    list(APPEND sources ${more_sources})
+  endforeach()
   set(tests ${sources})
   set(fuzzers ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")

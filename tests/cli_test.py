@@ -18,6 +18,9 @@ import cli_eval
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
+import cli_methods
+import cli_propagation
+import cli_suites
 import cli_support
 
 MODULES = (
@@ -28,6 +31,9 @@ MODULES = (
     cli_generate,
     cli_hostile_text,
     cli_hostile_weights,
+    cli_methods,
+    cli_propagation,
+    cli_suites,
 )
 
 

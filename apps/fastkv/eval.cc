@@ -17,11 +17,13 @@
 #include "eval/eval_runner.h"
 #include "eval/human_format.h"
 #include "eval/suite.h"
+#include "fastkv/eval_ruler.h"
 #include "fastkv/interrupt.h"
 #include "fastkv/progress_bar.h"
 #include "fastkv/version.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/quoted.h"
 
 namespace fastkv {
 namespace {
@@ -94,6 +96,39 @@ void PrintSummary(const EvalOptions& options, const Json& summary, std::ostream&
   out << "\nReport: " << JoinPath(options.output, "report.html") << '\n';
 }
 
+// Nothing where there is no folder.
+Result<std::unique_ptr<JiebaSegmenter>> LoadSegmenter(const std::string& folder) {
+  if (folder.empty()) return std::unique_ptr<JiebaSegmenter>();
+  return JiebaSegmenter::Load(RealFileSystem(), folder);
+}
+
+Result<Json> Rescore(FileSystem& files, const EvalOptions& options) {
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<JiebaSegmenter> segmenter,
+                          LoadSegmenter(options.jieba_folder));
+  return RescoreEvaluation(files, options.output, segmenter.get());
+}
+
+constexpr int64_t kDefaultRulerSamples = 500;  // RULER's own
+
+Status GenerateRuler(const EvalOptions& options) {
+  if (options.suite != "ruler") {
+    return InvalidArgumentError("--generate-only: expected the suite ruler, got " +
+                                Quoted(options.suite));
+  }
+  if (options.tasks.size() != 1 || options.lengths.size() != 1) {
+    return InvalidArgumentError(
+        fmt::format("--generate-only: expected one --task and one --length, got {} and {}",
+                    options.tasks.size(), options.lengths.size()));
+  }
+  return WriteRulerFile(
+      {.model = options.model.model,
+       .task = options.tasks[0],
+       .length_tokens = options.lengths[0],
+       .num_samples = options.num_samples > 0 ? options.num_samples : kDefaultRulerSamples,
+       .seed = options.seed,
+       .output_file = options.output});
+}
+
 Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
@@ -101,9 +136,15 @@ Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
                           LoadEngine(options.model, options.quiet));
   FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<JiebaSegmenter> segmenter,
+                          LoadSegmenter(options.jieba_folder));
   std::optional<ChatTemplate> chat;
   SuiteOptions suite_options{.files = &files,
                              .tokenizer = tokenizer,
+                             .segmenter = segmenter.get(),
+                             .window_tokens = engine->config().max_position_embeddings,
+                             .model_path = engine->model_path(),
+                             .profile = options.profile,
                              .data_folder = options.data_folder,
                              .tasks = options.tasks,
                              .lengths = options.lengths,
@@ -117,7 +158,8 @@ Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Suite> suite, entry.create(suite_options));
   FASTKV_RETURN_IF_ERROR(CheckLengths(*suite, engine->config()));
 
-  EvalJob job{.entry = &entry, .suite = suite.get(), .cancel = &cancel};
+  EvalJob job{
+      .entry = &entry, .suite = suite.get(), .segmenter = segmenter.get(), .cancel = &cancel};
   FASTKV_ASSIGN_OR_RETURN(job.runs, RunsFor(options, ShapeOf(engine->config())));
   EvalIdentity identity{.suite = std::string(entry.name),
                         .model = LastPathPart(engine->model_path()),
@@ -159,7 +201,8 @@ void AddEvalOptions(CLI::App& command, EvalOptions& options) {
       .add_option("--kv-rates", options.kv_rates,
                   "Budgets to compare: every method is run with each of these shares kept")
       ->delimiter(',');
-  command.add_option("--tasks", options.tasks, "Tasks of the suite [default: all]")->delimiter(',');
+  command.add_option("--tasks,--task", options.tasks, "Tasks of the suite [default: all]")
+      ->delimiter(',');
   command
       .add_option("--length,--lengths", options.lengths,
                   "Prompt lengths in tokens [default: the suite's]")
@@ -175,6 +218,14 @@ void AddEvalOptions(CLI::App& command, EvalOptions& options) {
   command.add_option("-s,--seed", options.seed, "Seed of the samples")->capture_default_str();
   command.add_option("--data", options.data_folder,
                      "Folder with the suite's data, where it needs or takes some");
+  command.add_option("--profile", options.profile,
+                     "Whose prompts and rules: official or fastkv, where the suite knows both "
+                     "[default: official]");
+  command.add_option("--jieba-dict", options.jieba_folder,
+                     "Folder of the Python package jieba, for LongBench's Chinese sets");
+  command.add_flag("--generate-only", options.generate_only,
+                   "ruler: write the samples of one task and length to the file --output, run "
+                   "nothing");
   command.add_flag("--chat", options.chat, "Wrap the prompts in the model's chat template");
   command.add_option("-o,--output,--output-path", options.output,
                      "Folder for results and report; one that holds a part of the same evaluation "
@@ -191,17 +242,23 @@ void AddEvalOptions(CLI::App& command, EvalOptions& options) {
   merge->add_option("-o,--output,--output-path", options.output, "Folder for the whole");
   merge->add_flag("--json", options.json, "Print the summary as one JSON object");
   merge->callback([&options] { options.merge = true; });
+
+  CLI::App* score = command.add_subcommand("score", "Score given predictions");
+  AddEvalScoreOptions(*score, options.score);
+  score->callback([&options] { options.score_only = true; });
 }
 
 Status RunEval(const EvalOptions& options, std::ostream& out) {
+  if (options.score_only) return RunEvalScore(options.score, out);
   if (options.output.empty()) {
     return InvalidArgumentError(
         "expected a folder for the results; give one with --output, such as --output results");
   }
+  if (options.generate_only) return GenerateRuler(options);
   FileSystem& files = RealFileSystem();
   Result<Json> summary = [&]() -> Result<Json> {
     if (options.merge) return MergeEvaluations(files, options.merge_folders, options.output);
-    if (options.rescore) return RescoreEvaluation(files, options.output);
+    if (options.rescore) return Rescore(files, options);
     FASTKV_ASSIGN_OR_RETURN(const SuiteEntry* entry, FindSuite(options.suite));
     return RunSuite(options, *entry);
   }();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "fastkv/eval_score.h"
 #include "fastkv/model_flags.h"
 
 namespace fastkv {
@@ -26,6 +27,8 @@ struct EvalOptions {
   int64_t num_samples = 0;
   uint64_t seed = 1;
   std::string data_folder;
+  std::string profile;
+  std::string jieba_folder;
   bool chat = false;
   std::string output;
   std::string shard;
@@ -33,13 +36,17 @@ struct EvalOptions {
   bool json = false;
   bool quiet = false;
 
+  bool generate_only = false;  // write samples to --output, run nothing
+
   bool merge = false;  // `fastkv eval merge`
   std::vector<std::string> merge_folders;
+  bool score_only = false;  // `fastkv eval score`
+  EvalScoreOptions score;
 };
 
 void AddEvalOptions(CLI::App& command, EvalOptions& options);
-// Errors: those of RunEvaluation, RescoreEvaluation and MergeEvaluations (eval/eval_runner.h), of
-// the suite and of loading.
+// Errors: those of RunEvalScore, WriteRulerFile, RunEvaluation, RescoreEvaluation and
+// MergeEvaluations (eval/eval_runner.h), of the suite and of loading.
 Status RunEval(const EvalOptions& options, std::ostream& out);
 
 }  // namespace fastkv

@@ -118,8 +118,9 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
                      "Entries kept per layer and KV head, instead of a share");
   command.add_option("--compression-ratio", flags.compression_ratio,
                      "Share of KV entries that is REMOVED; the same as --kv-rate 1-R");
-  command.add_option("--tsp-rate", flags.tsp_rate,
-                     "Share of the tokens that goes on after the TSP layer [default: 0.2]");
+  command.add_option(
+      "--tsp-rate", flags.tsp_rate,
+      "Share of the tokens that goes on after the TSP layer [default: 0.2; peakkv: 0.05]");
   command.add_option("--tsp-tokens", flags.tsp_tokens,
                      "Tokens that go on after the TSP layer, instead of a share");
   command.add_option(
@@ -135,7 +136,7 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
       ->capture_default_str();
   command.add_option("--window", flags.window,
                      "Observation window in tokens [default: 8; adakv alone and rule asl: 32]");
-  command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
+  command.add_option("--kernel", flags.kernel, "Pooling width, odd [default: 7; peakkv: 31]");
   command
       .add_option("--pooling", flags.pooling,
                   "Pooling: max or avg [default: max; avg for the rules asl and claa]")

@@ -39,7 +39,7 @@ struct MethodFlags {
   PropagationFlags propagation;
   std::string retention = MethodConfig().retention;
   std::optional<int64_t> window;
-  int64_t kernel = MethodConfig().kernel;
+  std::optional<int64_t> kernel;
   std::optional<std::string> pooling;
   int64_t sinks = MethodConfig().sinks;
   std::optional<int64_t> filter_layer;

@@ -32,6 +32,8 @@ inline constexpr int64_t kMaxTokenizerValues = 5'000'000;
 inline constexpr int64_t kMaxMerges = 5'000'000;  // tokenizer merges
 inline constexpr int64_t kMaxAddedTokens = 100'000;
 
+inline constexpr int64_t kMaxLcsCells = 1ll << 28;  // words times words of two texts that are scored
+
 inline constexpr int kMaxTemplateDepth = 64;
 inline constexpr int64_t kMaxTemplateSteps = 1'000'000;
 inline constexpr uint64_t kMaxTemplateBytes = 1ull << 20;  // plus 4 times the input, for output

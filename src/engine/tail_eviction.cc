@@ -159,6 +159,16 @@ void TailEviction::RecordPrompt(int64_t layer, int64_t tokens, const AttendedRow
   }
 }
 
+Status TailEviction::ReserveForToken(KvCache& cache) {
+  if (!GroupHasLeft(num_rows_ + 1)) return OkStatus();
+  const int64_t num_bytes = 4 * model_->config().num_layers * cache.tail_len();
+  if (kept_indices_.num_bytes() < num_bytes) {
+    FASTKV_ASSIGN_OR_RETURN(kept_indices_,
+                            backend_->Allocate(2 * num_bytes, "indices of kept entries"));
+  }
+  return cache.ReserveSpare();
+}
+
 TensorView TailEviction::LogSumExp(int64_t layer) const {
   return PendingLogSumExp(layer).Rows(num_pending_, num_pending_ + 1);
 }
@@ -173,11 +183,10 @@ Status TailEviction::FinishToken(KvCache& cache) {
   ++num_pending_;
   ++num_rows_;
   const bool group_is_complete = num_rows_ % plan_.step_tokens == 0;
-  const bool group_left = num_rows_ - plan_.recent_rows - oldest_ >= plan_.step_tokens;
-  if (!group_is_complete && !group_left) return OkStatus();
+  if (!group_is_complete && !GroupHasLeft(num_rows_)) return OkStatus();
   MakeRoom();
   FASTKV_RETURN_IF_ERROR(AddPending(cache));
-  return group_left ? Evict(cache) : OkStatus();
+  return GroupHasLeft(num_rows_) ? Evict(cache) : OkStatus();
 }
 
 Status TailEviction::AddPending(const KvCache& cache) {
@@ -242,11 +251,10 @@ std::vector<int64_t> TailEviction::KeptOfGroup(const float* sums) const {
     const double score = plain + slope * (numbered - static_cast<double>(oldest_row) * plain);
     candidates.push_back({entry, is_protected, std::isnan(score) ? 0 : score});
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) {
-                     if (a.is_protected != b.is_protected) return a.is_protected;
-                     return a.score > b.score;
-                   });
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    if (a.is_protected != b.is_protected) return a.is_protected;
+    return a.score != b.score ? a.score > b.score : a.entry < b.entry;
+  });
   candidates.resize(std::max(plan_.kept_tokens, num_protected));
   std::vector<int64_t> kept;
   for (const Candidate& candidate : candidates) kept.push_back(candidate.entry);
@@ -282,13 +290,8 @@ Status TailEviction::Evict(KvCache& cache) {
   }
   const int64_t new_len = cache.tail_len() - (step - num_kept);
   const auto num_bytes = static_cast<int64_t>(indices.size() * sizeof(int32_t));
-  if (kept_indices_.num_bytes() < num_bytes) {
-    FASTKV_ASSIGN_OR_RETURN(kept_indices_,
-                            backend_->Allocate(2 * num_bytes, "indices of kept entries"));
-  }
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(kept_indices_.data(), indices.data(), num_bytes));
-  FASTKV_RETURN_IF_ERROR(
-      cache.KeepTail(kept_indices_.View(DType::kI32, {config.num_layers, new_len})));
+  cache.KeepTail(kept_indices_.View(DType::kI32, {config.num_layers, new_len}));
   oldest_ += step;
   num_dropped_ += step - num_kept;
   return backend_->Synchronize();

@@ -38,12 +38,15 @@ class TailEviction {
   // `tokens`; rows before the recent ones are passed over. Blocks come in order.
   void RecordPrompt(int64_t layer, int64_t tokens, const AttendedRows& rows);
 
-  // While decoding, for each new token: where the attention of layer `layer` writes its
-  // normalisers, [1, num_q_heads], f32, and then its queries [1, num_q_heads, head_dim], act.
+  // While decoding, for each new token, once the cache has room for it: takes the memory that
+  // FinishToken may need. Errors: kMemory.
+  Status ReserveForToken(KvCache& cache);
+  // Then where the attention of layer `layer` writes its normalisers, [1, num_q_heads], f32, and
+  // its queries [1, num_q_heads, head_dim], act.
   TensorView LogSumExp(int64_t layer) const;
   void RecordToken(int64_t layer, ConstTensorView queries);
   // After the token went through all layers and stands at the end of the cache's tail: drops
-  // entries where it is time. Errors: kMemory, kDevice; entries may then have been kept for good.
+  // entries where it is time. Errors: kDevice.
   Status FinishToken(KvCache& cache);
 
   // Errors: kMemory.
@@ -85,6 +88,10 @@ class TailEviction {
   // Moves the sums to the front of their memory when it is used up.
   void MakeRoom();
 
+  // Whether a whole group has left the recent entries once there are `num_rows` rows.
+  bool GroupHasLeft(int64_t num_rows) const {
+    return num_rows - plan_.recent_rows - oldest_ >= plan_.step_tokens;
+  }
   int64_t GroupBegin(int64_t row) const { return row / plan_.step_tokens * plan_.step_tokens; }
 
   Backend* backend_;

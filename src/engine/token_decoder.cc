@@ -27,7 +27,8 @@ Status TokenDecoder::Append(KvCache& cache, std::span<const int32_t> ids, TailEv
   FASTKV_CHECK_LE(num_tokens, eviction == nullptr ? max_tokens() : 1);
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(ids_.data(), ids.data(), 4 * num_tokens));
   FASTKV_RETURN_IF_ERROR(cache.AppendTokens(num_tokens));
-  const Status status = RunLayers(cache, num_tokens, eviction, cancel);
+  Status status = eviction == nullptr ? OkStatus() : eviction->ReserveForToken(cache);
+  if (status.ok()) status = RunLayers(cache, num_tokens, eviction, cancel);
   if (!status.ok()) {
     cache.RemoveLastTokens(num_tokens);
     return status;

@@ -37,6 +37,7 @@ struct EvalJob {
   const Suite* suite = nullptr;
   std::vector<EvalRun> runs;
   EvalManifest manifest;
+  const JiebaSegmenter* segmenter = nullptr;             // as SuiteOptions::segmenter
   const CancelFlag* cancel = nullptr;                    // may be null
   std::function<void(const EvalProgress&)> on_progress;  // may be null
   std::function<void(const std::string& note)> on_note;  // what a user should know; may be null
@@ -50,8 +51,9 @@ Result<Json> RunEvaluation(FileSystem& files, const std::string& folder, const E
                            PromptRunner& runner);
 
 // Scores the results of a folder anew, without running anything, and writes results and reports
-// again. `entry` is the folder's suite.
-Result<Json> RescoreEvaluation(FileSystem& files, const std::string& folder);
+// again. `segmenter` as in SuiteOptions.
+Result<Json> RescoreEvaluation(FileSystem& files, const std::string& folder,
+                               const JiebaSegmenter* segmenter = nullptr);
 
 // Puts the shards of one evaluation together, as if it had been run in one. Errors:
 // kInvalidArgument (shards of different evaluations, one missing, twice or incomplete, or an output

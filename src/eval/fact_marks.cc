@@ -23,7 +23,7 @@ std::vector<MarkedFact> MarkFacts(const NeedleSample& sample,
     const size_t begin = text.find(sample.prompt.substr(fact.begin, fact.end - fact.begin));
     if (begin == text.npos) continue;
     const auto span = [&](size_t first_byte, size_t end_byte) {
-      return TokenSpan{.begin = token_at(begin + (first_byte - fact.begin)),
+      return TokenSpan{.first = token_at(begin + (first_byte - fact.begin)),
                        .end = token_at(begin + (end_byte - fact.begin) - 1) + 1};
     };
     marks.push_back(

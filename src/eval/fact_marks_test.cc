@@ -22,9 +22,9 @@ TEST(MarkFacts, FindsTheTokensThatHoldSentenceAndValue) {
                                            " ",      "123", "4",      ".", " Bye", "."};
   const std::vector<MarkedFact> marks = MarkFacts(SampleWithFact(), tokens);
   ASSERT_EQ(marks.size(), 1u);
-  EXPECT_EQ(marks[0].sentence.begin, 4);
+  EXPECT_EQ(marks[0].sentence.first, 4);
   EXPECT_EQ(marks[0].sentence.end, 11);
-  EXPECT_EQ(marks[0].value.begin, 8);
+  EXPECT_EQ(marks[0].value.first, 8);
   EXPECT_EQ(marks[0].value.end, 10);
   EXPECT_EQ(marks[0].label, "1234");
 }
@@ -33,9 +33,9 @@ TEST(MarkFacts, TakesWholeTokensWhereTheCutLiesInside) {
   const std::vector<std::string> tokens = {"<user> It rains. Th", "e key is 12", "34. Bye", "."};
   const std::vector<MarkedFact> marks = MarkFacts(SampleWithFact(), tokens);
   ASSERT_EQ(marks.size(), 1u);
-  EXPECT_EQ(marks[0].sentence.begin, 0);
+  EXPECT_EQ(marks[0].sentence.first, 0);
   EXPECT_EQ(marks[0].sentence.end, 3);
-  EXPECT_EQ(marks[0].value.begin, 1);
+  EXPECT_EQ(marks[0].value.first, 1);
   EXPECT_EQ(marks[0].value.end, 3);
 }
 
@@ -44,7 +44,7 @@ TEST(MarkFacts, FollowsATokenizerThatAddsText) {
                                            " The key is ", "1234",   ". Bye."};
   const std::vector<MarkedFact> marks = MarkFacts(SampleWithFact(), tokens);
   ASSERT_EQ(marks.size(), 1u);
-  EXPECT_EQ(marks[0].value.begin, 4);
+  EXPECT_EQ(marks[0].value.first, 4);
   EXPECT_EQ(marks[0].value.end, 5);
 }
 

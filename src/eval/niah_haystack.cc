@@ -7,7 +7,8 @@
 
 #include "base/limits.h"
 #include "eval/python_strings.h"
-#include "eval/text_metrics.h"
+#include "eval/scorers/python_text.h"
+#include "eval/valid_utf8.h"
 #include "io/content_hash.h"
 
 namespace fastkv {
@@ -104,16 +105,17 @@ Result<NiahTexts> ReadNiahTexts(FileSystem& files, const std::string& folder) {
 }
 
 std::string OpenPartOfNeedle(const std::string& needle, const std::string& question) {
-  const std::string_view whole = PythonStrip(needle);
-  std::string_view asked = PythonStrip(question);
+  const std::string_view whole = StripWhiteSpace(needle);
+  std::string_view asked = StripWhiteSpace(question);
   while (!asked.empty() && (asked.back() == ':' || asked.back() == ' ')) asked.remove_suffix(1);
   if (!asked.empty() && whole.size() > asked.size() && whole.substr(0, asked.size()) == asked &&
       whole[asked.size()] == ' ') {
-    return std::string(PythonStrip(whole.substr(asked.size())));
+    return std::string(StripWhiteSpace(whole.substr(asked.size())));
   }
   constexpr std::string_view kVerb = " is ";
   const size_t verb = whole.find(kVerb);
-  return std::string(verb == whole.npos ? whole : PythonStrip(whole.substr(verb + kVerb.size())));
+  return std::string(verb == whole.npos ? whole
+                                        : StripWhiteSpace(whole.substr(verb + kVerb.size())));
 }
 
 std::vector<int32_t> InsertNeedle(std::span<const int32_t> haystack,

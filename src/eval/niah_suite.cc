@@ -12,8 +12,9 @@
 #include "eval/needle_tasks.h"
 #include "eval/niah_haystack.h"
 #include "eval/prompt_encoder.h"
+#include "eval/scorers/coverage.h"
+#include "eval/scorers/python_text.h"
 #include "eval/suite_list.h"
-#include "eval/text_metrics.h"
 #include "io/content_hash.h"
 
 namespace fastkv {
@@ -65,7 +66,9 @@ class NiahSuite : public Suite {
  protected:
   const SuiteOptions& options() const { return options_; }
   std::function<bool(int32_t)> EndsSentence() const {
-    return [this](int32_t id) { return PythonStrip(options_.tokenizer->Decode({&id, 1})) == "."; };
+    return [this](int32_t id) {
+      return StripWhiteSpace(options_.tokenizer->Decode({&id, 1})) == ".";
+    };
   }
 
  private:
@@ -195,7 +198,7 @@ class PublishedNiahSuite final : public NiahSuite {
     sample.stops = {"\n"};
     sample.expected = Json::object({{"answer", texts_.answer}});
     sample.question = texts_.question;
-    const std::string_view sentence = PythonStrip(texts_.needle);
+    const std::string_view sentence = StripWhiteSpace(texts_.needle);
     const size_t needle_begin = context.find(sentence);
     if (needle_begin != context.npos) {
       sample.excerpt = ExcerptAround(context, {{needle_begin, needle_begin + sentence.size()}},
@@ -283,7 +286,7 @@ Result<double> ScoreNiahSuite(const OutputToScore& answer) {
   FASTKV_ASSIGN_OR_RETURN(const JsonFields expected,
                           JsonFields::Of(answer.expected, "niah: the expected answer"));
   FASTKV_ASSIGN_OR_RETURN(const std::string clause, expected.String("answer"));
-  return NeedleWordCoverage(PythonStrip(answer.output), clause);
+  return WordCoverage(StripWhiteSpace(answer.output), clause);
 }
 
 }  // namespace fastkv

@@ -52,11 +52,11 @@ std::vector<double> ColumnShares(const ColumnScale& scale,
 
 std::vector<int> CountLists(TokenSpan window,
                             std::span<const std::vector<int32_t>> position_lists) {
-  std::vector<int> counts(static_cast<size_t>(window.end - window.begin));
+  std::vector<int> counts(static_cast<size_t>(window.end - window.first));
   for (const std::vector<int32_t>& positions : position_lists) {
-    auto it = std::lower_bound(positions.begin(), positions.end(), window.begin);
+    auto it = std::lower_bound(positions.begin(), positions.end(), window.first);
     for (; it != positions.end() && *it < window.end; ++it) {
-      ++counts[static_cast<size_t>(*it - window.begin)];
+      ++counts[static_cast<size_t>(*it - window.first)];
     }
   }
   return counts;

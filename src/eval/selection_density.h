@@ -32,7 +32,7 @@ struct ColumnScale {
 std::vector<double> ColumnShares(const ColumnScale& scale,
                                  std::span<const std::vector<int32_t>> position_lists);
 
-// [num_tokens] of tokens [window.begin, window.end): how many of the lists hold each.
+// [num_tokens] of tokens [window.first, window.end): how many of the lists hold each.
 std::vector<int> CountLists(TokenSpan window, std::span<const std::vector<int32_t>> position_lists);
 
 // SVG path data that fills the columns of one shade in a row: a stroke along y from run to run.

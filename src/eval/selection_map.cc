@@ -76,7 +76,7 @@ class MapWriter {
     for (size_t i = 0; i < data_.facts.size(); ++i) {
       const TokenSpan& value = data_.facts[i].value;
       html_ += fmt::format("<i class=\"mark\" style=\"left:{:.3f}%\"><b>{}</b></i>",
-                           100 * scale_.ShareOfWidth((value.begin + value.end) / 2),
+                           100 * scale_.ShareOfWidth((value.first + value.end) / 2),
                            FactBadge(data_, i));
     }
     html_ += "</div>\n";
@@ -136,7 +136,7 @@ class MapWriter {
     int64_t num_full = 0;
     for (const std::vector<int32_t>& kept : selection.kept_per_head) {
       const int64_t num_held = NumHeld(kept, value);
-      num_full += num_held == value.end - value.begin ? 1 : 0;
+      num_full += num_held == value.end - value.first ? 1 : 0;
       dots += Dot(num_held, value);
     }
     const size_t num_heads = selection.kept_per_head.size();
@@ -150,7 +150,7 @@ class MapWriter {
 
   static std::string Dot(int64_t num_held, TokenSpan value) {
     if (num_held == 0) return "<i></i>";
-    return num_held == value.end - value.begin ? "<i class=\"full\"></i>"
+    return num_held == value.end - value.first ? "<i class=\"full\"></i>"
                                                : "<i class=\"half\"></i>";
   }
 

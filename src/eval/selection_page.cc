@@ -145,9 +145,9 @@ void CheckData(const SelectionPageData& data) {
   FASTKV_CHECK_EQ(data.comparison.baseline.answers.size(), num_questions);
   FASTKV_CHECK_EQ(data.comparison.method.answers.size(), num_questions);
   for (const MarkedFact& fact : data.facts) {
-    FASTKV_CHECK_LE(0, fact.sentence.begin);
-    FASTKV_CHECK_LE(fact.sentence.begin, fact.value.begin);
-    FASTKV_CHECK_LT(fact.value.begin, fact.value.end);
+    FASTKV_CHECK_LE(0, fact.sentence.first);
+    FASTKV_CHECK_LE(fact.sentence.first, fact.value.first);
+    FASTKV_CHECK_LT(fact.value.first, fact.value.end);
     FASTKV_CHECK_LE(fact.value.end, fact.sentence.end);
     FASTKV_CHECK_LE(fact.sentence.end, num_tokens);
   }

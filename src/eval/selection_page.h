@@ -8,9 +8,14 @@
 #include <vector>
 
 #include "eval/method_comparison.h"
-#include "method/method_config.h"
 
 namespace fastkv {
+
+// Tokens [first, end) of a prompt.
+struct TokenSpan {
+  int64_t first = 0;
+  int64_t end = 0;
+};
 
 // A fact that holds a part of the answer.
 struct MarkedFact {

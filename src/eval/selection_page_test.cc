@@ -153,7 +153,7 @@ TEST(SelectionDensity, ColumnsShareTokensAndHeads) {
 
 TEST(SelectionDensity, CountsListsInAWindow) {
   const std::vector<std::vector<int32_t>> heads = {{0, 4, 5}, {4, 9}};
-  EXPECT_THAT(CountLists({.begin = 3, .end = 6}, heads), ElementsAre(0, 2, 1));
+  EXPECT_THAT(CountLists({.first = 3, .end = 6}, heads), ElementsAre(0, 2, 1));
 }
 
 TEST(SelectionDensity, PathsCoverRunsOfOneShade) {

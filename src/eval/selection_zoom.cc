@@ -25,12 +25,12 @@ constexpr int64_t kTextHeight = 88;
 constexpr int64_t kCutGap = 9;
 
 TokenSpan Around(const SelectionPageData& data, TokenSpan inner, int64_t margin) {
-  return {.begin = std::max<int64_t>(0, inner.begin - margin),
+  return {.first = std::max<int64_t>(0, inner.first - margin),
           .end = std::min(static_cast<int64_t>(data.token_texts.size()), inner.end + margin)};
 }
 
 bool Contains(TokenSpan span, int64_t position) {
-  return position >= span.begin && position < span.end;
+  return position >= span.first && position < span.end;
 }
 
 // A token's text with white space made visible where it is all there is.
@@ -78,7 +78,7 @@ class GridWriter {
     const bool is_after_cut = data_.tsp_layer >= 0 && layer > data_.tsp_layer;
     return 6 + layer * kCellHeight + (is_after_cut ? kCutGap : 0);
   }
-  int64_t Left(int64_t position) const { return 2 + (position - window_.begin) * kCellWidth; }
+  int64_t Left(int64_t position) const { return 2 + (position - window_.first) * kCellWidth; }
 
   void WriteLayer(int64_t layer) {
     const LayerSelection& selection = data_.layers[static_cast<size_t>(layer)];
@@ -92,7 +92,7 @@ class GridWriter {
       const int shade = ShadeOf(counts[i] / num_heads);
       if (shade == 0 && reached[i] == 0) continue;
       paths[shade] +=
-          fmt::format("M{} {}h{}v{}h-{}z", Left(window_.begin + static_cast<int64_t>(i)) + 1,
+          fmt::format("M{} {}h{}v{}h-{}z", Left(window_.first + static_cast<int64_t>(i)) + 1,
                       RowTop(layer) + 1, kCellWidth - 2, kCellHeight - 2, kCellWidth - 2);
     }
     for (int shade = 0; shade <= kNumShades; ++shade) {
@@ -108,12 +108,12 @@ class GridWriter {
     svg_ += fmt::format(
         "<path class=\"cut-line\" d=\"M{} {}H{}\"/><text class=\"cut-label\" x=\"{}\" "
         "y=\"{}\">TSP</text>\n",
-        Left(window_.begin), y, Left(window_.end), Left(window_.end) + 6, y + 4);
+        Left(window_.first), y, Left(window_.end), Left(window_.end) + 6, y + 4);
   }
 
   void WriteTokens() {
     const int64_t y = RowTop(num_layers_) + 13;
-    for (int64_t position = window_.begin; position < window_.end; ++position) {
+    for (int64_t position = window_.first; position < window_.end; ++position) {
       svg_ += fmt::format("<text class=\"{}\" transform=\"translate({} {})rotate(55)\">{}</text>",
                           Contains(fact_.value, position)      ? "value"
                           : Contains(fact_.sentence, position) ? "fact"
@@ -131,7 +131,7 @@ class GridWriter {
          {std::pair(fact_.sentence, "fact-frame"), std::pair(fact_.value, "value-frame")}) {
       svg_ += fmt::format(
           "<rect class=\"{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"3\"/>", css,
-          Left(span.begin) - 1, top, (span.end - span.begin) * kCellWidth + 2, height);
+          Left(span.first) - 1, top, (span.end - span.first) * kCellWidth + 2, height);
     }
   }
 
@@ -144,7 +144,7 @@ class GridWriter {
 
 std::string WriteText(const SelectionPageData& data, const MarkedFact& fact) {
   const TokenSpan window = Around(data, fact.sentence, kTextTokensAround);
-  std::vector<int> counts(static_cast<size_t>(window.end - window.begin));
+  std::vector<int> counts(static_cast<size_t>(window.end - window.first));
   size_t num_lists = 0;
   for (const LayerSelection& layer : data.layers) {
     const std::vector<int> of_layer = CountLists(window, layer.kept_per_head);
@@ -153,14 +153,14 @@ std::string WriteText(const SelectionPageData& data, const MarkedFact& fact) {
   }
   const std::vector<int> propagated = CountLists(window, {&data.propagated, 1});
   std::string html = "<p class=\"text\">";
-  if (window.begin > 0) html += "… ";
-  for (int64_t position = window.begin; position < window.end; ++position) {
-    const auto i = static_cast<size_t>(position - window.begin);
+  if (window.first > 0) html += "… ";
+  for (int64_t position = window.first; position < window.end; ++position) {
+    const auto i = static_cast<size_t>(position - window.first);
     // Half of all heads is already much: no token matters everywhere.
     const int shade = ShadeOf(2.0 * counts[i] / static_cast<double>(num_lists));
     std::string css = fmt::format("t{}", shade);
     if (propagated[i] != 0) css += " on";
-    if (position == fact.value.begin) html += "<span class=\"value\">";
+    if (position == fact.value.first) html += "<span class=\"value\">";
     html += fmt::format("<span class=\"{}\" title=\"token {}: {} of {} heads\">{}</span>", css,
                         HumanCount(position), counts[i], num_lists,
                         Visible(data.token_texts[static_cast<size_t>(position)]));
@@ -177,7 +177,7 @@ std::string RenderFactZoom(const SelectionPageData& data, size_t fact_index) {
   std::string html = "<section class=\"zoom\">\n";
   html += fmt::format("<h3><b class=\"badge\">{}</b> {} <small>tokens {} to {}</small></h3>\n",
                       FactBadge(data, fact_index), EscapeHtml(fact.label),
-                      HumanCount(fact.value.begin), HumanCount(fact.value.end - 1));
+                      HumanCount(fact.value.first), HumanCount(fact.value.end - 1));
   html += GridWriter(data, fact).Write();
   html += WriteText(data, fact);
   return html + "</section>\n";

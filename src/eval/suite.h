@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "eval/scorers/jieba_segmenter.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "text/chat_template.h"
@@ -33,6 +34,7 @@ struct SampleKey {
 struct EvalSample {
   std::vector<int32_t> ids;  // the prompt, complete
   int64_t max_new_tokens = 0;
+  bool needs_a_token = false;      // the first token is not one of the end ids
   std::vector<std::string> stops;  // the output ends before the first of these texts
   std::vector<int32_t> end_ids;    // empty: those of the model's generation configuration
   Json expected;                   // what the suite's scorer needs; written into the results
@@ -45,6 +47,10 @@ struct SuiteOptions {
   FileSystem* files = nullptr;                  // must outlive the suite
   const Tokenizer* tokenizer = nullptr;         // must outlive the suite
   const ChatTemplate* chat_template = nullptr;  // wraps the prompts where not null
+  const JiebaSegmenter* segmenter = nullptr;    // cuts Chinese words, where a score needs them
+  int64_t window_tokens = 0;                    // of the model
+  std::string model_path;                       // some published limits go by it
+  std::string profile;                          // empty: the suite's own choice
   std::string data_folder;                      // the user's copy of the data; empty: none given
   std::vector<std::string> tasks;               // empty: all
   std::vector<int64_t> lengths;                 // empty: the suite's own choice
@@ -73,7 +79,8 @@ struct OutputToScore {
   std::string_view task;
   std::string_view profile;
   std::string_view output;
-  const Json& expected;  // EvalSample::expected
+  const Json& expected;                       // EvalSample::expected
+  const JiebaSegmenter* segmenter = nullptr;  // as SuiteOptions::segmenter
 };
 
 struct SuiteEntry {

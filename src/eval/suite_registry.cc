@@ -14,6 +14,12 @@ constexpr std::array kSuites = {
                ScoreNeedleSuite},
     SuiteEntry{"niah", "one needle at chosen depths of a haystack", CreateNiahSuite,
                ScoreNiahSuite},
+    SuiteEntry{"ruler", "RULER's 13 tasks, generated or from official files", CreateRulerSuite,
+               ScoreBenchmark},
+    SuiteEntry{"longbench", "LongBench's 21 data sets, from your copy", CreateLongBenchSuite,
+               ScoreBenchmark},
+    SuiteEntry{"infinitebench", "InfiniteBench's 12 tasks, from your copy",
+               CreateInfiniteBenchSuite, ScoreBenchmark},
 };
 
 constexpr std::string_view kGap = " … ";

@@ -51,16 +51,19 @@ Status KvCache::ReserveTail(int64_t tail_len) {
   return OkStatus();
 }
 
-Status KvCache::KeepTail(const ConstTensorView& indices) {
-  if (spare_.tail_capacity() < tail_len_) {
-    const int64_t capacity = layers_.front().tail_capacity();
-    LayerKv spare(geometry_);
-    FASTKV_RETURN_IF_ERROR(spare.ReserveTail(*backend_, 0, capacity, /*exact=*/true));
-    FASTKV_ASSIGN_OR_RETURN(
-        spare_positions_,
-        backend_->Allocate(4 * geometry_.num_kv_heads * capacity, "positions of kept entries"));
-    spare_ = std::move(spare);
-  }
+Status KvCache::ReserveSpare() {
+  if (spare_.tail_capacity() >= tail_len_) return OkStatus();
+  const int64_t capacity = layers_.front().tail_capacity();
+  LayerKv spare(geometry_);
+  FASTKV_RETURN_IF_ERROR(spare.ReserveTail(*backend_, 0, capacity, /*exact=*/true));
+  FASTKV_ASSIGN_OR_RETURN(
+      spare_positions_,
+      backend_->Allocate(4 * geometry_.num_kv_heads * capacity, "positions of kept entries"));
+  spare_ = std::move(spare);
+  return OkStatus();
+}
+
+void KvCache::KeepTail(const ConstTensorView& indices) {
   const int64_t count = indices.dim(1);
   for (int64_t i = 0; i < geometry_.num_layers; ++i) {
     const ConstTensorView of_layer(indices.Rows(i, i + 1).data(), DType::kI32,
@@ -70,7 +73,6 @@ Status KvCache::KeepTail(const ConstTensorView& indices) {
   }
   tail_len_ = count;
   num_positions_written_ = count;
-  return OkStatus();
 }
 
 Result<std::vector<int32_t>> KvCache::PositionsOf(int64_t layer, int64_t kv_head) const {

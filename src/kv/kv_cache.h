@@ -45,9 +45,11 @@ class KvCache {
   Status ReserveTail(int64_t tail_len);
 
   // Keeps of the tail of each layer the entries `indices` [num_layers, count], i32, ascending, the
-  // same for all KV heads. Positions of later tokens do not change. Errors: kMemory; the cache is
-  // then as before.
-  Status KeepTail(const ConstTensorView& indices);
+  // same for all KV heads. Positions of later tokens do not change. REQUIRES: ReserveSpare since
+  // the last AppendTokens.
+  void KeepTail(const ConstTensorView& indices);
+  // Takes the memory that KeepTail gathers to. Errors: kMemory.
+  Status ReserveSpare();
 
   // Entries of every KV head in every layer behind the frozen part.
   int64_t tail_len() const { return tail_len_; }
@@ -73,7 +75,7 @@ class KvCache {
   Backend* backend_;
   KvGeometry geometry_;
   std::vector<LayerKv> layers_;
-  // Where KeepTail gathers to; empty until it is first needed.
+  // Where KeepTail gathers to.
   LayerKv spare_;
   Buffer spare_positions_;  // [num_kv_heads, tail capacity], i32
   int64_t tail_len_ = 0;

@@ -6,6 +6,7 @@
 #include "method/adaptive_rules.h"
 #include "method/host_scores.h"
 #include "method/propagation/attention_mass.h"
+#include "method/protected_tokens.h"
 #include "method/window_options.h"
 
 namespace fastkv {
@@ -19,8 +20,10 @@ struct MassOptions {
   double min_rate = 0;
   WindowOptions window;
 
-  int64_t MinTokens(int64_t prompt_tokens) const {
-    return std::max(Budget::ShareOf(prompt_tokens, min_rate), window.window);
+  // Protected tokens need room whatever the attention says.
+  int64_t MinTokens(const PrefillPlan& plan) const {
+    return std::max(Budget::ShareOf(plan.prompt_tokens, min_rate),
+                    TokensNeeded(plan.protected_tokens, plan.prompt_tokens, window.window));
   }
 };
 
@@ -40,13 +43,12 @@ class AttentionMassSelector final : public Selector {
                                 ? TokensOfEntropy(AttentionEntropy(scores), options_.entropy_factor)
                                 : TokensHoldingMass(scores, options_.mass);
     const int64_t most = layer_plan.cut_tokens;
-    selection.tokens_out =
-        PropagatedCount({.tokens_in = layer_plan.tokens_in,
-                         .window = options_.window.window,
-                         .counted = counted,
-                         .factor = 1,
-                         .min_tokens = std::min(most, options_.MinTokens(plan.prompt_tokens)),
-                         .max_tokens = most});
+    selection.tokens_out = PropagatedCount({.tokens_in = layer_plan.tokens_in,
+                                            .window = options_.window.window,
+                                            .counted = counted,
+                                            .factor = 1,
+                                            .min_tokens = std::min(most, options_.MinTokens(plan)),
+                                            .max_tokens = most});
     observation.SelectTop(
         options_.window.TokenScores(observation), options_.window.window,
         TensorView(selection.token_indices.data(), DType::kI32, {1, selection.tokens_out}));
@@ -92,7 +94,7 @@ std::unique_ptr<PropagationRule> CreateAttentionMassRule(const MethodConfig& con
                   .entropy_factor = propagation.entropy_factor,
                   .min_rate = propagation.min_rate,
                   .window = WindowOptions::Of(config)},
-      config.tsp);
+      TspBudgetOf(config));
 }
 
 }  // namespace fastkv

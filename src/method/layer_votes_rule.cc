@@ -59,7 +59,7 @@ class LayerVotesRule final : public PropagationRule {
                  .add_heads = config.propagation.add_heads},
         first_layer_(layer - num_votes + 1),
         layer_(layer),
-        budget_(config.tsp),
+        budget_(TspBudgetOf(config)),
         window_(WindowOptions::Of(config)) {}
 
   LayerCut CutAt(const CutRequest& request) const override {

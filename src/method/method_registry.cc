@@ -50,10 +50,11 @@ Status CheckLayer(const std::optional<int64_t>& layer, int64_t last, const Model
 
 Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   FASTKV_RETURN_IF_ERROR(CheckBudget(config.kv, "--kv"));
-  FASTKV_RETURN_IF_ERROR(CheckBudget(config.tsp, "--tsp"));
+  FASTKV_RETURN_IF_ERROR(CheckBudget(TspBudgetOf(config), "--tsp"));
   FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.window.value_or(1), 1, "--window", "token"));
-  if (config.kernel < 1 || config.kernel % 2 == 0) {
-    return InvalidArgumentError("--kernel is " + std::to_string(config.kernel) +
+  const int64_t kernel = KernelOf(config);
+  if (kernel < 1 || kernel % 2 == 0) {
+    return InvalidArgumentError("--kernel is " + std::to_string(kernel) +
                                 "; give an odd width of at least 1");
   }
   FASTKV_RETURN_IF_ERROR(CheckLayer(config.tsp_layer, shape.num_layers - 2, shape, "--tsp-layer"));
@@ -83,12 +84,6 @@ Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   return OkStatus();
 }
 
-// The TSP layer that the paper found for three models, L/2 - 1 in each (docs/methods.md,
-// "Token-selective propagation").
-int64_t TspLayerOf(const MethodConfig& config, const ModelShape& shape) {
-  return config.tsp_layer.value_or(shape.num_layers / 2 - 1);
-}
-
 using RetentionFactory = std::unique_ptr<RetentionRule> (*)(const MethodConfig&, const ModelShape&);
 
 const RetentionFactory* FindRetention(const std::string& name);
@@ -98,7 +93,9 @@ std::unique_ptr<Method> CreateFull(const MethodConfig& config, const ModelShape&
 }
 
 // Whether a propagation rule stands beside the retention rule.
-bool Propagates(const MethodConfig& config) { return config.name == "fastkv" || config.propagate; }
+bool Propagates(const MethodConfig& config) {
+  return config.name == "fastkv" || config.name == "peakkv" || config.propagate;
+}
 
 // Propagation, where the model has a layer for it, beside a retention rule.
 std::unique_ptr<Method> CreateWithTsp(const MethodConfig& config, const ModelShape& shape,
@@ -111,6 +108,10 @@ std::unique_ptr<Method> CreateWithTsp(const MethodConfig& config, const ModelSha
 
 std::unique_ptr<Method> CreateFastKv(const MethodConfig& config, const ModelShape& shape) {
   return CreateWithTsp(config, shape, *FindRetention(config.retention));
+}
+
+std::unique_ptr<Method> CreatePeakKv(const MethodConfig& config, const ModelShape& shape) {
+  return CreateWithTsp(config, shape, CreatePeakKvRule);
 }
 
 std::unique_ptr<Method> CreatePyramidInfer(const MethodConfig& config, const ModelShape& shape) {
@@ -134,6 +135,7 @@ struct MethodEntry {
 constexpr std::array kMethods = {
     MethodEntry{"full", CreateFull, nullptr},
     MethodEntry{"fastkv", CreateFastKv, nullptr},
+    MethodEntry{"peakkv", CreatePeakKv, CreatePeakKvRule},
     MethodEntry{"snapkv", nullptr, CreateSnapKvRule},
     MethodEntry{"streamingllm", nullptr, CreateStreamingLlmRule},
     MethodEntry{"h2o", nullptr, CreateH2oRule},
@@ -166,7 +168,19 @@ std::string Joined(const std::vector<std::string>& names) {
 int64_t WindowOf(const MethodConfig& config) {
   const bool is_wide =
       Propagates(config) ? config.propagation.rule == "asl" : config.name == "adakv";
-  return config.window.value_or(is_wide ? 32 : 8);
+  return config.window.value_or(is_wide || config.name == "peakkv" ? 32 : 8);
+}
+
+int64_t KernelOf(const MethodConfig& config) {
+  return config.kernel.value_or(config.name == "peakkv" ? 31 : 7);
+}
+
+Budget TspBudgetOf(const MethodConfig& config) {
+  return config.tsp.value_or(Budget::Rate(config.name == "peakkv" ? 0.05 : 0.2));
+}
+
+int64_t TspLayerOf(const MethodConfig& config, const ModelShape& shape) {
+  return config.tsp_layer.value_or(shape.num_layers / 2 - 1);
 }
 
 PoolingKind PoolingOf(const MethodConfig& config) {

@@ -9,6 +9,7 @@
 #include "method/host_scores.h"
 #include "method/propagation/query_selection.h"
 #include "method/propagation/ranking.h"
+#include "method/rules.h"
 
 namespace fastkv {
 namespace {
@@ -36,7 +37,7 @@ class QuerySelectionSelector final : public Selector {
 class QuerySelectionRule final : public PropagationRule {
  public:
   QuerySelectionRule(const MethodConfig& config, std::vector<int64_t> layers)
-      : budget_(config.tsp), layers_(std::move(layers)) {}
+      : budget_(TspBudgetOf(config)), layers_(std::move(layers)) {}
 
   LayerCut CutAt(const CutRequest& request) const override {
     if (!std::binary_search(layers_.begin(), layers_.end(), request.layer)) return {};

@@ -44,7 +44,7 @@ class RankAgreementSelector final : public Selector {
 class RankAgreementRule final : public PropagationRule {
  public:
   RankAgreementRule(const MethodConfig& config, const RankAgreementOptions& options)
-      : options_(options), budget_(config.tsp), window_(WindowOptions::Of(config)) {}
+      : options_(options), budget_(TspBudgetOf(config)), window_(WindowOptions::Of(config)) {}
 
   LayerCut CutAt(const CutRequest& request) const override {
     const int64_t tokens = std::max(budget_.Of(request.prompt_tokens), window_.window);

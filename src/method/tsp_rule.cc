@@ -71,7 +71,7 @@ class TspRule final : public PropagationRule {
 }  // namespace
 
 std::unique_ptr<PropagationRule> CreateTspRule(const MethodConfig& config, int64_t layer) {
-  return std::make_unique<TspRule>(config, std::vector<Cut>{{layer, config.tsp}});
+  return std::make_unique<TspRule>(config, std::vector<Cut>{{layer, TspBudgetOf(config)}});
 }
 
 std::unique_ptr<PropagationRule> CreateScheduleRule(const MethodConfig& config) {

@@ -20,8 +20,8 @@ Result<std::vector<int64_t>> BestEntriesOfHeads(int64_t budget, const TensorView
       {.scores = TensorView(scores.data(), DType::kF32, {1, num_heads * num_columns}),
        .count = num_heads * budget,
        .out = TensorView(selection.kv_indices.data(), DType::kI32, {1, num_heads * budget})});
-  FASTKV_RETURN_IF_ERROR(observation.backend().CopyToHost(
-      best.data(), selection.kv_indices.data(), 4 * num_heads * budget));
+  FASTKV_RETURN_IF_ERROR(observation.backend().CopyToHost(best.data(), selection.kv_indices.data(),
+                                                          4 * num_heads * budget));
   std::vector<int64_t> of_head(num_heads);
   for (const int32_t entry : best) ++of_head[entry / num_columns];
   return of_head;

@@ -64,6 +64,23 @@ char32_t LowerCase(char32_t code_point) {
   return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code_point)));
 }
 
+int DecimalDigitValue(char32_t code_point) {
+  if (code_point < 0x80) {
+    return code_point >= '0' && code_point <= '9' ? static_cast<int>(code_point - '0') : -1;
+  }
+  if (Category(code_point) != UTF8PROC_CATEGORY_ND) return -1;
+  // Digits come in runs of ten from zero to nine, and runs may touch (U+1D7CE to U+1D7FF).
+  if (code_point >= 0x1D7CE && code_point <= 0x1D7FF) {
+    return static_cast<int>((code_point - 0x1D7CE) % 10);
+  }
+  int value = 0;
+  while (value < 9 &&
+         Category(code_point - static_cast<char32_t>(value) - 1) == UTF8PROC_CATEGORY_ND) {
+    ++value;
+  }
+  return value;
+}
+
 const CharacterClasses& CharacterClasses::Get() {
   static const CharacterClasses classes;
   return classes;

@@ -50,6 +50,9 @@ bool IsNonspacingMark(char32_t code_point);
 // The simple lower case, one code point to one.
 char32_t LowerCase(char32_t code_point);
 
+// The value of a decimal digit (category Nd, of any script), or -1.
+int DecimalDigitValue(char32_t code_point);
+
 }  // namespace fastkv
 
 #endif  // FASTKV_TEXT_UNICODE_CLASS_H_

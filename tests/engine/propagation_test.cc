@@ -117,6 +117,12 @@ TEST_F(PropagationTest, ScheduleFallsStepByStep) {
   EXPECT_EQ(layers[2].tokens_in, 200);
   EXPECT_EQ(layers[4].tokens_in, 100);
   for (const LayerPlan& layer : layers) EXPECT_EQ(layer.kv_len, 40);
+  // A budget above what the first cut left stops the second no more than a small one does.
+  MethodConfig keeps_all = WithRule({.rule = "schedule", .layers = {1, 3}, .rates = {0.5, 0.25}});
+  keeps_all.kv = Budget::Rate(1);
+  const std::vector<LayerPlan> all = Run(RandomIds(400, 9), keeps_all).prefill.plan.layers;
+  EXPECT_EQ(all[4].tokens_in, 100);
+  EXPECT_EQ(all[4].kv_len, 100);
 }
 
 TEST_F(PropagationTest, MassBetweenEqualBoundsIsFastKv) {
@@ -140,6 +146,18 @@ TEST_F(PropagationTest, MassDecidesANumberThatFastKvCanReplay) {
     EXPECT_EQ(tokens_out % 64, 0);
     ExpectSame(run, Run(ids, {.tsp = Budget::Tokens(tokens_out)}));
   }
+}
+
+TEST_F(PropagationTest, MassLeavesRoomForProtectedTokens) {
+  MethodConfig method = WithRule({.rule = "mass", .mass = 0.01, .min_rate = 0});
+  method.kv = Budget::Rate(1);
+  method.tsp = Budget::Rate(0.9);
+  method.protect = {{100, 300}};
+  const TestRun run = Run(RandomIds(600, 11), method);
+  ASSERT_TRUE(run.prefill.propagated.has_value());
+  const std::vector<int32_t>& propagated = *run.prefill.propagated;
+  EXPECT_EQ(propagated.size(), 208u);  // the protected ones and the window
+  for (int32_t i = 0; i < 200; ++i) EXPECT_EQ(propagated[static_cast<size_t>(i)], 100 + i);
 }
 
 TEST_F(PropagationTest, MoreMassLetsMoreTokensThrough) {

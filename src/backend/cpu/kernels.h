@@ -111,6 +111,67 @@ struct QuadraticFormArgs {
   float* out = nullptr;  // [num_panels * panel_width]
 };
 
+// Rows of one token (its query heads of one KV head) over entries [0, num_entries) of that head,
+// all visible, each read once. The sums of a row depend on num_rows, but not on the other rows.
+inline constexpr int64_t kEntryRowsTogether = 4;
+inline constexpr int64_t kEntryStateFloats = 20;  // for each kEntryRowsTogether rows
+struct AttendEntriesArgs {
+  // [num_rows rounded up to kEntryRowsTogether, query_stride]: each row as PrepareInput writes
+  // query_stride elements for `type`, which are 0 beyond head_dim. query_stride is a multiple of
+  // panel_width.
+  const float* queries = nullptr;
+  int64_t query_stride = 0;
+  int64_t num_rows = 0;
+  DType type = DType::kF32;      // of keys and values: f32 or bf16
+  const void* keys = nullptr;    // [num_entries, head_dim]
+  const void* values = nullptr;  // as keys
+  int64_t key_stride = 0;
+  int64_t value_stride = 0;
+  int64_t num_entries = 0;
+  int64_t head_dim = 0;
+  float scale = 1;
+  // Scratch: as queries, and kEntryStateFloats for each kEntryRowsTogether rows.
+  float* weighted = nullptr;
+  float* state = nullptr;
+  // [num_rows, head_dim + 2]: sums of values weighted with exp(scale * score - maximum); the
+  // maximum of scale * score, -infinity without entries; the sum of those weights.
+  float* out = nullptr;
+  int64_t out_stride = 0;
+};
+
+// A block of keys and values of one KV head taken into the attention of many rows of queries, all
+// in bf16. Scores are computed turned over, [key, row]: each row has a lane of its own, and the
+// softmax needs nothing across lanes. Keys are used as they are stored.
+//
+// A row's weights are 2^(scale * score - reference). The reference is the largest scaled score of
+// the first block that the row sees, and changes only where a block's weights add up to more than
+// kPairWeightLimit: so nearly all blocks are weighed in one pass, and nothing is rescaled. (The
+// conditional rescaling of FlashAttention-4, taken further: bf16 has the range of float32.)
+inline constexpr int64_t kPairKeys = 128;
+inline constexpr float kPairWeightLimit = 0x1p20f;
+struct AttendPairsArgs {
+  // [num_keys rounded up to kPairRows, key_stride], each row with depth elements; what stands in
+  // rows beyond num_keys does not matter.
+  const uint16_t* keys = nullptr;
+  int64_t key_stride = 0;
+  const uint16_t* values = nullptr;  // of the block, as pack_value_pairs wrote it
+  int64_t first_entry = 0;           // of the block
+  int64_t num_keys = 0;              // <= kPairKeys
+  int64_t depth = 0;                 // head_dim rounded up to kPairDepth
+  // Rows, a lane each: panels of panel_width lanes.
+  int64_t num_panels = 0;
+  const uint32_t* queries = nullptr;  // as pack_pairs wrote them
+  const int32_t* begin = nullptr;     // [num_panels * panel_width]: a row sees entries [begin, end)
+  const int32_t* end = nullptr;
+  float scale = 1;            // log2(e) times the scale of the scores
+  float* weighted = nullptr;  // [num_panels, depth, panel_width]: sums of weighted values; added to
+  float* reference = nullptr;  // [num_panels * panel_width], -infinity before the first block
+  float* sum = nullptr;        // [num_panels * panel_width], of the weights; 0 before
+  // Scratch.
+  float* scores = nullptr;            // [kPairKeys, panel_width]
+  uint32_t* probabilities = nullptr;  // [kPairKeys / 2, panel_width]
+};
+
 // What a weight format brings along.
 struct WeightKernels {
   // One row of x (f32 or bf16) as MatVec wants it. For stored elements: `depth` floats in an order
@@ -146,6 +207,11 @@ struct Kernels {
   void (*expand_rows)(const void* x, DType type, int64_t stride, int64_t num_rows,
                       int64_t num_columns, float* out, int64_t out_stride);
 
+  // Packs the transpose of w[num_columns, depth] (bf16) as panels of pairs of rows, [ceil(depth /
+  // kPairDepth) * kPairDepth / 2, panel_width] each; rows beyond depth are 0. Columns beyond
+  // num_columns of the last panel hold finite copies.
+  void (*pack_pairs)(const void* w, int64_t row_bytes, int64_t num_columns, int64_t depth,
+                     uint32_t* panels);
   WeightKernels weights[kNumWeightFormats];
   const WeightKernels& weight(WeightFormat format) const {
     return weights[static_cast<int>(format)];
@@ -155,7 +221,7 @@ struct Kernels {
   // in float32. A row below 2^-120 becomes 0; one with NaN or infinity gets the scale NaN.
   void (*quantize_row)(const void* w, DType type, int64_t depth, int8_t* out, float* scale);
 
-  // Null below AVX-512-BF16.
+  // Null below AVX-512-BF16, where pairs are not multiplied faster than float32.
   void (*gemm_pairs)(const GemmPairsArgs& args) = nullptr;
 
   float (*softmax_step)(const SoftmaxArgs& args);
@@ -165,6 +231,17 @@ struct Kernels {
                            float* sums);
   // x[j] *= factor.
   void (*scale_row)(float* x, int64_t count, float factor);
+  // sums[j] += factor * x[j].
+  void (*add_scaled_row)(const float* x, int64_t count, float factor, float* sums);
+
+  void (*attend_entries)(const AttendEntriesArgs& args);
+
+  // The transpose of values[num_entries, head_dim] (bf16), num_entries <= kPairKeys, as AttendPairs
+  // reads it: [head_dim rounded up to kPairDepth, kPairKeys], 0 beyond both counts. In each run of
+  // kPairDepth columns, columns 2 t and 2 t + 1 hold entries t and t + kPairDepth / 2 of the run.
+  void (*pack_value_pairs)(const void* values, int64_t stride, int64_t num_entries,
+                           int64_t head_dim, uint16_t* out);
+  void (*attend_pairs)(const AttendPairsArgs& args);
 
   void (*quadratic_forms)(const QuadraticFormArgs& args);
 };

@@ -4,7 +4,8 @@
 // The outputs are cut into kStreams runs that are read side by side, each from its beginning to its
 // end. Memory then delivers faster than to one run (a processor's core follows several sequences at
 // once), and, unlike neighbouring rows read side by side, each run crosses page after page in
-// order, which the hardware foresees: prefetching by hand made every form slower (Zen 3).
+// order, which the hardware foresees: prefetching by hand made it slower (Zen 3). Only where a
+// block of columns passes over several rows, what comes next has to be said.
 #ifndef FASTKV_BACKEND_CPU_MAT_VEC_KERNELS_INL_H_
 #define FASTKV_BACKEND_CPU_MAT_VEC_KERNELS_INL_H_
 
@@ -67,6 +68,7 @@ struct MatVecTile {
   int64_t step = 0;    // from one row of w to the next
   int64_t begin = 0, end = 0;
   float* partial = nullptr;  // sums between two ranges of columns, a vector each
+  int64_t ahead_bytes = 0;   // from the rows of w to those that are read next
 };
 
 template <int kRows, int kOutputs>
@@ -92,13 +94,17 @@ FASTKV_INLINE void StorePartialSums(const MatVecTile& tile, const Simd::F sums[k
   }
 }
 
+FASTKV_INLINE void PrefetchAhead(const void* w, const MatVecTile& tile) {
+  Simd::Prefetch(static_cast<const char*>(w) + tile.ahead_bytes);
+}
+
 template <typename T>
 struct StoredElements {
   static constexpr int64_t kDepthBlock = kDepthBlockBytes / int64_t{sizeof(T)};
 
   // Every output is one vector of sums and a scalar tail, so that no result depends on how many
   // others are computed along with it.
-  template <int kRows, int kOutputs>
+  template <int kRows, int kOutputs, bool kPrefetch>
   static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
     const int64_t w_stride = args.w_row_bytes / int64_t{sizeof(T)};
     const T* w[kOutputs];
@@ -120,6 +126,7 @@ struct StoredElements {
         }
 #pragma GCC unroll 4
         for (int o = 0; o < kOutputs; ++o) {
+          if (kPrefetch && half == 0) PrefetchAhead(w[o] + k, tile);
           const Simd::F weights = Simd::InRegister(LoadHalf(w[o] + k, half));
 #pragma GCC unroll 4
           for (int r = 0; r < kRows; ++r) sums[r][o] = Simd::Fma(inputs[r], weights, sums[r][o]);
@@ -146,14 +153,21 @@ FASTKV_INLINE void MultiplyRows(const MatVecArgs& args, MatVecTile tile) {
     tile.row += num_rows;
     tile.partial += num_rows * kOutputs * kLanes;
   };
-  for (; tile.row + kRowGroup <= args.num_rows; next(kRowGroup)) {
-    Format::template Multiply<kRowGroup, kOutputs>(args, tile);
-  }
-  if (kRowGroup > 2 && tile.row + 2 <= args.num_rows) {
-    Format::template Multiply<2, kOutputs>(args, tile);
+  if (args.num_rows > 2 && args.num_rows >= kRowGroup) {
+    Format::template Multiply<kRowGroup, kOutputs, true>(args, tile);
+    next(kRowGroup);
+  } else if (args.num_rows > 2) {
+    Format::template Multiply<2, kOutputs, true>(args, tile);
     next(2);
   }
-  if (tile.row < args.num_rows) Format::template Multiply<1, kOutputs>(args, tile);
+  for (; tile.row + kRowGroup <= args.num_rows; next(kRowGroup)) {
+    Format::template Multiply<kRowGroup, kOutputs, false>(args, tile);
+  }
+  if (kRowGroup > 2 && tile.row + 2 <= args.num_rows) {
+    Format::template Multiply<2, kOutputs, false>(args, tile);
+    next(2);
+  }
+  if (tile.row < args.num_rows) Format::template Multiply<1, kOutputs, false>(args, tile);
 }
 
 // Outputs [first, first + count) of kOutputs streams that lie `step` apart. With more than two rows
@@ -164,15 +178,19 @@ FASTKV_INLINE void MultiplyStreams(const MatVecArgs& args, int64_t first, int64_
   float partial[kChunk * kOutputs * kMatVecRows * kLanes];
   const int64_t block = args.num_rows > 2 ? Format::kDepthBlock : args.depth;
   for (int64_t chunk = 0; chunk < count; chunk += kChunk) {
+    const int64_t chunk_end = Min(count, chunk + kChunk);
     int64_t begin = 0;
     do {
-      for (int64_t j = chunk; j < Min(count, chunk + kChunk); ++j) {
+      for (int64_t j = chunk; j < chunk_end; ++j) {
         MultiplyRows<Format, kOutputs>(
             args, {.output = first + j,
                    .step = step,
                    .begin = begin,
                    .end = Min(args.depth, begin + block),
-                   .partial = partial + (j - chunk) * kOutputs * kMatVecRows * kLanes});
+                   .partial = partial + (j - chunk) * kOutputs * kMatVecRows * kLanes,
+                   .ahead_bytes = j + 1 < chunk_end ? args.w_row_bytes
+                                                    : kDepthBlockBytes - (chunk_end - 1 - chunk) *
+                                                                             args.w_row_bytes});
       }
       begin += block;
     } while (begin < args.depth);

@@ -1,11 +1,12 @@
-// Packing of weights for the instructions that multiply pairs of bf16, written over the vocabulary
-// `Simd` of AVX-512. See kernels.h.
+// Packing for the instructions that multiply pairs of bf16, and the products in vector registers,
+// written over the vocabulary `Simd` of the including translation unit. See kernels.h.
 #ifndef FASTKV_BACKEND_CPU_PAIR_KERNELS_INL_H_
 #define FASTKV_BACKEND_CPU_PAIR_KERNELS_INL_H_
 
 #include <cstdint>
+#include <cstring>
 
-#include "backend/cpu/kernel_table-inl.h"
+#include "backend/cpu/gemm_kernels-inl.h"
 
 namespace fastkv::cpu {
 namespace {
@@ -14,7 +15,11 @@ FASTKV_INLINE uint32_t BF16Bits(BFloat16 x) { return x.bits; }
 // Integers of 8 bits are bf16 as they are.
 FASTKV_INLINE uint32_t BF16Bits(int8_t x) { return BitsOf(ScalarToFloat(x)) >> 16; }
 FASTKV_INLINE Simd::I LoadPairs(const BFloat16* p) { return Simd::LoadWords(p); }
-FASTKV_INLINE Simd::I LoadPairs(const int8_t* p) { return Simd::LoadInt8AsBF16Pairs(p); }
+// A template, since only AVX-512's vocabulary has it.
+template <typename Vocabulary = Simd>
+FASTKV_INLINE Simd::I LoadPairs(const int8_t* p) {
+  return Vocabulary::LoadInt8AsBF16Pairs(p);
+}
 
 template <typename T>
 FASTKV_INLINE uint32_t PairAt(const T* row, int64_t k, int64_t depth) {
@@ -51,13 +56,72 @@ void PackPairs(const void* w, int64_t row_bytes, int64_t num_columns, int64_t de
   }
 }
 
-// The table of a level that multiplies pairs of bf16 with `gemm_pairs`.
-constexpr Kernels MakePairKernels(CpuLevel level, void (*gemm_pairs)(const GemmPairsArgs&)) {
-  Kernels kernels = MakeKernels(level);
-  kernels.weights[static_cast<int>(WeightFormat::kBF16)].pack_pairs = PackPairs<BFloat16>;
-  kernels.weights[static_cast<int>(WeightFormat::kInt8)].pack_pairs = PackPairs<int8_t>;
-  kernels.gemm_pairs = gemm_pairs;
-  return kernels;
+// What a level without such instructions multiplies pairs with: float32. Slower than float32
+// panels; it lets everything that is built on pairs run, and be tested, anywhere.
+struct FloatPairs {
+  static FASTKV_INLINE Simd::F AddProducts(Simd::F sum, uint32_t a, Simd::I b) {
+    const uint32_t halves[2] = {a << 16, a & 0xffff0000u};
+    float x[2];
+    std::memcpy(x, halves, sizeof(x));
+    sum = Simd::Fma(Simd::Set(x[0]), Simd::FirstOfPair(b), sum);
+    return Simd::Fma(Simd::Set(x[1]), Simd::SecondOfPair(b), sum);
+  }
+  static FASTKV_INLINE Simd::I Round(Simd::F first, Simd::F second) {
+    return Simd::RoundToPairs(first, second);
+  }
+};
+
+// kRows rows by one panel, all of depth. Pairs::AddProducts(sum, a, b) adds to each lane of `sum`
+// the two products of the pair `a` with the lane's pair of `b`.
+template <typename Pairs, int kRows>
+FASTKV_INLINE void PairTile(const GemmPairsArgs& args, int64_t row, int64_t panel) {
+  const uint16_t* a = args.a + row * args.a_stride;
+  const uint32_t* b = args.b_panels + panel * args.b_panel_stride;
+  float* c = args.c + row * args.c_stride + panel * kPanelWidth;
+  Simd::F sums[kRows][Simd::kPanelVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Simd::kPanelVectors; ++v) {
+      sums[r][v] = args.accumulate ? Simd::Load(c + r * args.c_stride + v * kLanes) : Simd::Zero();
+    }
+  }
+#pragma GCC unroll 2
+  for (int64_t pair = 0; pair < args.depth / 2; ++pair) {
+    Simd::I columns[Simd::kPanelVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Simd::kPanelVectors; ++v) {
+      columns[v] = Simd::LoadWords(b + pair * kPanelWidth + v * kLanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      uint32_t x;
+      std::memcpy(&x, a + r * args.a_stride + 2 * pair, sizeof(x));
+#pragma GCC unroll 2
+      for (int v = 0; v < Simd::kPanelVectors; ++v) {
+        sums[r][v] = Pairs::AddProducts(sums[r][v], x, columns[v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Simd::kPanelVectors; ++v) {
+      Simd::Store(c + r * args.c_stride + v * kLanes, sums[r][v]);
+    }
+  }
+}
+
+template <typename Pairs>
+void MultiplyPairs(const GemmPairsArgs& args) {
+  for (int64_t panel = 0; panel < args.num_panels; ++panel) {
+    int64_t row = 0;
+    for (; row + Simd::kRowTile <= args.num_rows; row += Simd::kRowTile) {
+      PairTile<Pairs, Simd::kRowTile>(args, row, panel);
+    }
+    for (; row + 4 <= args.num_rows; row += 4) PairTile<Pairs, 4>(args, row, panel);
+    for (; row < args.num_rows; ++row) PairTile<Pairs, 1>(args, row, panel);
+  }
 }
 
 }  // namespace

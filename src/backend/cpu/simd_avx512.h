@@ -79,6 +79,15 @@ struct Simd {
     return _mm512_inserti64x4(_mm512_castsi256_si512(half(p)),
                               half(static_cast<const char*>(p) + kLanes), 1);
   }
+  static FASTKV_INLINE I JoinFirsts(I a, I b) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, a, _mm512_slli_epi32(b, 16));
+  }
+  static FASTKV_INLINE I JoinSeconds(I a, I b) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a, 16), b);
+  }
+  static FASTKV_INLINE I RoundToPairs(F first, F second) {
+    return JoinSeconds(RoundedToBF16(first), RoundedToBF16(second));
+  }
 
   static FASTKV_INLINE F PowerOfTwo(F n) {
     const I biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
@@ -90,6 +99,16 @@ struct Simd {
   static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
   }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x, F other) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), other, x);
+  }
+  static FASTKV_INLINE bool AnyGreater(F a, F b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0;
+  }
+  static FASTKV_INLINE F Fraction(F x) {
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  }
+  static FASTKV_INLINE F TimesPowerOfTwo(F y, F x) { return _mm512_scalef_ps(y, x); }
   static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
     const I lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __mmask16 inside = _mm512_cmple_epi32_mask(_mm512_set1_epi32(begin), lane) &
@@ -98,6 +117,24 @@ struct Simd {
   }
   static FASTKV_INLINE float ReduceMax(F x) { return _mm512_reduce_max_ps(x); }
   static FASTKV_INLINE float ReduceAdd(F x) { return _mm512_reduce_add_ps(x); }
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    F quads[4];  // quads[i] holds, in each quarter, sums of x[4 i] .. x[4 i + 3]
+    for (int i = 0; i < 4; ++i) {
+      const F* from = x + 4 * i;
+      const F first =
+          _mm512_add_ps(_mm512_unpacklo_ps(from[0], from[1]), _mm512_unpackhi_ps(from[0], from[1]));
+      const F second =
+          _mm512_add_ps(_mm512_unpacklo_ps(from[2], from[3]), _mm512_unpackhi_ps(from[2], from[3]));
+      quads[i] = _mm512_add_ps(AsFloats(_mm512_unpacklo_epi64(AsWords(first), AsWords(second))),
+                               AsFloats(_mm512_unpackhi_epi64(AsWords(first), AsWords(second))));
+    }
+    const F low = _mm512_add_ps(_mm512_shuffle_f32x4(quads[0], quads[1], 0x88),
+                                _mm512_shuffle_f32x4(quads[0], quads[1], 0xdd));
+    const F high = _mm512_add_ps(_mm512_shuffle_f32x4(quads[2], quads[3], 0x88),
+                                 _mm512_shuffle_f32x4(quads[2], quads[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
+                         _mm512_shuffle_f32x4(low, high, 0xdd));
+  }
   static FASTKV_INLINE void Prefetch(const void* p) {
     _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
   }
@@ -132,6 +169,13 @@ struct Simd {
   static FASTKV_INLINE void LoadTransposed(const void* const rows[kLanes], I columns[kLanes]) {
     for (int i = 0; i < kLanes; ++i) columns[i] = LoadWords(rows[i]);
     Transpose(columns);
+  }
+
+ private:
+  static FASTKV_INLINE I RoundedToBF16(F x) {
+    const I bits = AsWords(x);
+    const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   }
 };
 
