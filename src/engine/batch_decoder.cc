@@ -5,6 +5,31 @@
 #include "base/check.h"
 
 namespace fastkv {
+namespace {
+
+void TakeTokensBack(std::span<const BatchSequence> sequences) {
+  for (const BatchSequence& sequence : sequences) sequence.cache->RemoveLastTokens(1);
+}
+
+// For one more token of each sequence. Errors: kMemory; the caches are then as before.
+Status MakeRoom(std::span<const BatchSequence> sequences) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const BatchSequence& sequence = sequences[i];
+    Status status = sequence.cache->AppendTokens(1);
+    if (!status.ok()) {
+      TakeTokensBack(sequences.first(i));
+      return status;
+    }
+    if (sequence.eviction != nullptr) status = sequence.eviction->ReserveForToken(*sequence.cache);
+    if (!status.ok()) {
+      TakeTokensBack(sequences.first(i + 1));
+      return status;
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
 
 Result<BatchDecoder> BatchDecoder::Create(Backend& backend, const DecoderModel& model,
                                           int64_t max_sequences) {
@@ -47,15 +72,10 @@ Status BatchDecoder::Step(std::span<const BatchSequence> sequences, std::span<co
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(ids_.data(), ids.data(), 4 * num_sequences_));
   FASTKV_RETURN_IF_ERROR(
       backend_->CopyToDevice(positions_.data(), positions.data(), 4 * num_sequences_));
-  size_t num_grown = 0;
-  Status status;
-  for (; num_grown < sequences.size(); ++num_grown) {
-    status = sequences[num_grown].cache->AppendTokens(1);
-    if (!status.ok()) break;
-  }
-  if (status.ok()) status = RunLayers(sequences, cancel);
+  FASTKV_RETURN_IF_ERROR(MakeRoom(sequences));
+  const Status status = RunLayers(sequences, cancel);
   if (!status.ok()) {
-    for (size_t i = 0; i < num_grown; ++i) sequences[i].cache->RemoveLastTokens(1);
+    TakeTokensBack(sequences);
     return status;
   }
   for (const BatchSequence& sequence : sequences) {

@@ -35,8 +35,7 @@ class BatchDecoder {
 
   // Appends ids[s], in the vocabulary, to the cache of sequence s at its next position, for 1 to
   // max_sequences distinct sequences. Afterwards row s of logits() is what follows it. Errors:
-  // kCancelled, kMemory, kDevice; the caches are then as before, but for what an eviction that
-  // fails says.
+  // kCancelled, kMemory, kDevice; the caches are then as before.
   Status Step(std::span<const BatchSequence> sequences, std::span<const int32_t> ids,
               const CancelFlag* cancel);
 
