@@ -53,6 +53,10 @@ Status BatchDecoder::Step(std::span<const BatchSequence> sequences, std::span<co
     status = sequences[num_grown].cache->AppendTokens(1);
     if (!status.ok()) break;
   }
+  for (const BatchSequence& sequence : sequences) {
+    if (!status.ok() || sequence.eviction == nullptr) continue;
+    status = sequence.eviction->ReserveForToken(*sequence.cache);
+  }
   if (status.ok()) status = RunLayers(sequences, cancel);
   if (!status.ok()) {
     for (size_t i = 0; i < num_grown; ++i) sequences[i].cache->RemoveLastTokens(1);
