@@ -39,7 +39,8 @@ Result<Answer> Ask(const Engine& engine, const Tokenizer& tokenizer, const Needl
                    const std::string& method) {
   FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, EncodeNeedlePrompt(tokenizer, sample));
   Session session(engine);
-  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = {.name = method}}));
+  const MethodConfig config{.name = method};
+  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = config}));
   Answer answer;
   FASTKV_ASSIGN_OR_RETURN(answer.logits, session.LastLogits());
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,

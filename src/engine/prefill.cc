@@ -23,13 +23,6 @@ Status CheckCancelled(const CancelFlag* cancel) {
   return OkStatus();
 }
 
-KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim,
-          .dtype = backend.types().kv};
-}
-
 }  // namespace
 
 Status CheckPromptIds(std::span<const int32_t> ids, const ModelConfig& config) {

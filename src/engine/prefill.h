@@ -55,9 +55,10 @@ class Prefill {
   static Result<std::unique_ptr<Prefill>> Start(Backend& backend, const DecoderModel& model,
                                                 const Method& method, std::span<const int32_t> ids,
                                                 const PrefillOptions& options);
-  // The same for several methods that read the prompt together: each gets a cache of its own, the
-  // same to the bit as if it had read the prompt alone. Errors: also kUnsupported, from Step too,
-  // where they cannot (shared_pass.h).
+  // The same for several methods that read the prompt together: each gets a cache of its own with
+  // the entries that it would have alone. Values are those of reading alone but for rounding: the
+  // last layer runs as many rows as the most demanding method needs. Errors: also kUnsupported,
+  // from Step too, where they cannot (shared_pass.h).
   static Result<std::unique_ptr<Prefill>> Start(Backend& backend, const DecoderModel& model,
                                                 std::span<const Method* const> methods,
                                                 std::span<const int32_t> ids,

@@ -103,10 +103,11 @@ class Session {
   // kNumeric where the output is not finite.
   Status Prefill(const PrefillRequest& request);
 
-  // One session for each method, in their order, from one pass over the prompt: what they hold and
-  // generate is the same to the bit as if each had read the prompt alone. The reports' times and
-  // peaks are those of the pass. REQUIRES: at least one method. Errors: as Prefill; kUnsupported
-  // where the methods cannot share a pass (shared_pass.h): run them one after another then.
+  // One session for each method, in their order, from one pass over the prompt: they hold the
+  // entries that each would hold alone, with values that differ by rounding at most. The reports'
+  // times and peaks are those of the pass. REQUIRES: at least one method. Errors: as Prefill;
+  // kUnsupported where the methods cannot share a pass (shared_pass.h): run them one after another
+  // then.
   static Result<std::vector<Session>> PrefillTogether(const Engine& engine,
                                                       const SharedPrefillRequest& request);
 

@@ -135,7 +135,8 @@ struct MethodEntry {
 constexpr std::array kMethods = {
     MethodEntry{"full", CreateFull, nullptr},
     MethodEntry{"fastkv", CreateFastKv, nullptr},
-    MethodEntry{"peakkv", CreatePeakKv, CreatePeakKvRule},
+    MethodEntry{"peakkv", CreatePeakKv, nullptr},
+    MethodEntry{"peak", nullptr, CreatePeakKvRule},
     MethodEntry{"snapkv", nullptr, CreateSnapKvRule},
     MethodEntry{"streamingllm", nullptr, CreateStreamingLlmRule},
     MethodEntry{"h2o", nullptr, CreateH2oRule},

@@ -128,7 +128,9 @@ TEST_P(MethodContractTest, EveryLengthAroundItsLimitsWorks) {
   for (const int64_t length : {1, 2, 7, 8, 9, 19, 20, 21, 30, 31, 64}) {
     SCOPED_TRACE(length);
     const TestRun run = Run(Ids(length), method);
-    EXPECT_EQ(static_cast<int64_t>(run.output_ids.size()), kNewTokens);
+    // An end token may come before.
+    EXPECT_GE(static_cast<int64_t>(run.output_ids.size()), 1);
+    EXPECT_LE(static_cast<int64_t>(run.output_ids.size()), kNewTokens);
     for (const LayerPlan& layer : run.prefill.plan.layers) {
       EXPECT_LE(layer.kv_len, layer.tokens_in);
       EXPECT_LE(layer.tokens_out, layer.tokens_in);

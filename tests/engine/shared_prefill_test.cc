@@ -63,7 +63,9 @@ class SharedPrefillTest : public ::testing::TestWithParam<std::string> {
       ASSERT_TRUE(status.ok()) << status.message();
       const TestRun expected = RunOf(alone);
       const TestRun shared = RunOf((*sessions)[i]);
-      EXPECT_EQ(shared.last_logits, expected.last_logits);
+      // The last layer runs as many rows as the most demanding method needs, and products of at
+      // most eight rows add up in another order.
+      EXPECT_LT(LargestRelativeError(shared.last_logits, expected.last_logits), 1e-5);
       EXPECT_EQ(shared.output_ids, expected.output_ids);
       EXPECT_EQ(shared.kept, expected.kept);
       EXPECT_EQ(shared.prefill.propagated, expected.prefill.propagated);
