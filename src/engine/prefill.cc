@@ -325,7 +325,9 @@ Status Prefill::FinishPrompt() {
   for (int64_t i = 0; i < members_.size(); ++i) {
     members_[i].cache.set_next_position(plan_.next_position());
   }
-  if (options_.score_prompt && plan_.prompt_tokens > 1) FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  if (options_.score_prompt && num_tokens == plan_.prompt_tokens && num_tokens > 1) {
+    FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  }
   done_flops_ = total_flops_;
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   layer_keys_.Reset();
