@@ -53,6 +53,13 @@ class CpuBackendTest : public testing::TestWithParam<ComputeType> {
  protected:
   DType type() const { return GetParam() == ComputeType::kBF16 ? DType::kBF16 : DType::kF32; }
 
+  // A back end of one thread count, with weights as they are and of 8 bits.
+  std::unique_ptr<Backend> MakeBackendOf(int num_threads, WeightType weight_type) const {
+    return CreateCpuBackend(
+               {.num_threads = num_threads, .compute_type = GetParam(), .weight_type = weight_type})
+        .value();
+  }
+
   std::vector<char> Multiply(Backend& backend, const ConstTensorView& x, const HostTensor& w) {
     const ConstTensorView part = w.view();
     const auto weight = backend.PackWeight({&part, 1});
@@ -66,30 +73,38 @@ class CpuBackendTest : public testing::TestWithParam<ComputeType> {
 TEST_P(CpuBackendTest, ProductsDoNotDependOnThreads) {
   const HostTensor x(type(), {133, 300}, 1);
   const HostTensor w(DType::kBF16, {333, 300}, 2);
-  const auto one = Multiply(*MakeBackend(1, GetParam()), x.view(), w);
-  for (int num_threads : {2, 3, 4}) {
-    EXPECT_EQ(one, Multiply(*MakeBackend(num_threads, GetParam()), x.view(), w)) << num_threads;
+  for (WeightType weight_type : {WeightType::kAuto, WeightType::kInt8}) {
+    for (int64_t rows : {1, 5, 133}) {
+      const ConstTensorView some = x.view().Rows(0, rows);
+      const auto one = Multiply(*MakeBackendOf(1, weight_type), some, w);
+      for (int num_threads : {2, 3, 4}) {
+        EXPECT_EQ(one, Multiply(*MakeBackendOf(num_threads, weight_type), some, w))
+            << num_threads << " threads, " << rows << " rows";
+      }
+    }
   }
 }
 
 // Products of up to 8 rows and longer ones each have their own order of addition.
 TEST_P(CpuBackendTest, ARowOfAProductDoesNotDependOnTheOthers) {
-  const HostTensor x(type(), {133, 300}, 1);
-  const HostTensor w(DType::kBF16, {333, 300}, 2);
-  const auto backend = MakeBackend(2, GetParam());
-  const size_t row_bytes = 333 * sizeof(float);
-  const auto expect_part = [&](int64_t all_rows, int64_t begin, int64_t end) {
-    const std::vector<char> all = Multiply(*backend, x.view().Rows(0, all_rows), w);
-    const std::vector<char> some = Multiply(*backend, x.view().Rows(begin, end), w);
-    EXPECT_EQ(0, std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes,
-                             some.size()))
-        << "rows " << begin << " to " << end << " of " << all_rows;
-  };
-  expect_part(133, 20, 29);
-  expect_part(133, 40, 133);
-  expect_part(8, 0, 1);
-  expect_part(8, 3, 6);
-  expect_part(7, 2, 7);
+  const HostTensor x(type(), {133, 1300}, 1);
+  const HostTensor w(DType::kBF16, {333, 1300}, 2);
+  for (WeightType weight_type : {WeightType::kAuto, WeightType::kInt8}) {
+    const auto backend = MakeBackendOf(2, weight_type);
+    const size_t row_bytes = 333 * sizeof(float);
+    const auto expect_part = [&](int64_t all_rows, int64_t begin, int64_t end) {
+      const std::vector<char> all = Multiply(*backend, x.view().Rows(0, all_rows), w);
+      const std::vector<char> some = Multiply(*backend, x.view().Rows(begin, end), w);
+      EXPECT_EQ(0, std::memcmp(some.data(), all.data() + static_cast<size_t>(begin) * row_bytes,
+                               some.size()))
+          << "rows " << begin << " to " << end << " of " << all_rows;
+    };
+    expect_part(133, 20, 29);
+    expect_part(133, 40, 133);
+    expect_part(8, 0, 1);
+    expect_part(8, 3, 6);
+    expect_part(7, 2, 7);
+  }
 }
 
 TEST_P(CpuBackendTest, PrefillAttentionDependsOnNeitherThreadsNorBlocks) {
@@ -233,6 +248,39 @@ TEST(CpuBackend, KeepsWeightsWhereTheyAre) {
   EXPECT_EQ((*weight)->out_features(), 96);
   EXPECT_EQ((*weight)->num_bytes(), 64 * 1024 * 2 + 32 * 1024 * 4);
   EXPECT_EQ(backend->allocator().held_bytes(), held_bytes);
+}
+
+TEST(CpuBackend, PacksWeightsOf8BitsOnce) {
+  auto backend = CreateCpuBackend({.num_threads = 2, .weight_type = WeightType::kInt8}).value();
+  const HostTensor first(DType::kBF16, {64, 1000}, 1);
+  const HostTensor second(DType::kF32, {32, 1000}, 2);
+  const ConstTensorView parts[] = {first.view(), second.view()};
+  ASSERT_TRUE(backend->PackWeight(parts).ok());  // takes scratch memory once
+  const int64_t held_bytes = backend->allocator().held_bytes();
+  const auto weight = backend->PackWeight(parts);
+  ASSERT_TRUE(weight.ok());
+  EXPECT_EQ((*weight)->out_features(), 96);
+  EXPECT_EQ((*weight)->num_bytes(), 96 * (1024 + 4));  // rows are filled up to 64
+  EXPECT_EQ(backend->allocator().held_bytes(), held_bytes + (*weight)->num_bytes());
+}
+
+TEST(CpuBackend, TablesStayAsTheyAreBesideWeightsOf8Bits) {
+  auto backend = CreateCpuBackend({.num_threads = 2, .weight_type = WeightType::kInt8}).value();
+  const HostTensor table(DType::kF32, {64, 100}, 1);
+  const ConstTensorView view = table.view();
+  ASSERT_TRUE(backend->PackTable(view).ok());
+  const int64_t held_bytes = backend->allocator().held_bytes();
+  const auto alone = backend->PackTable(view);
+  ASSERT_TRUE(alone.ok());
+  EXPECT_EQ(backend->allocator().held_bytes(), held_bytes);
+  const auto multiplied = backend->PackWeight({&view, 1});  // a table that is also the head
+  ASSERT_TRUE(multiplied.ok());
+  const int32_t id = 41;
+  for (const PackedWeight* weight : {alone->get(), multiplied->get()}) {
+    HostTensor out(DType::kF32, {1, 100}, 0);
+    backend->EmbedTokens({.table = weight, .ids = &id, .out = out.view()});
+    EXPECT_EQ(0, std::memcmp(out.bytes().data(), view.As<float>() + id * 100, out.bytes().size()));
+  }
 }
 
 TEST(CpuBackend, RefusesWeightsInOtherTypes) {

@@ -195,7 +195,7 @@ TEST_P(Int8Kernels, LargestSumsFit) {
 }
 
 TEST_P(Int8Kernels, MatVecGivesARowTheSameBitsInAnyCompany) {
-  const ProductShape all{8, 70, 333};
+  const ProductShape all{8, 70, 2333};
   const std::vector<float> x = RandomFloats(all.rows * all.depth, 3);
   const Int8Matrix w = Quantize(kernels(), RandomFloats(all.columns * all.depth, 4), all.depth);
   const std::vector<float> together = MatVecResult(kernels(), all, x, w);

@@ -232,7 +232,7 @@ TEST_P(EveryLevel, PairProductsMatchDouble) {
 }
 
 TEST_P(EveryLevel, MatVecGivesARowTheSameBitsInAnyCompany) {
-  const ProductShape all{8, 70, 333};
+  const ProductShape all{8, 70, 1333};
   const std::vector<float> x = RandomFloats(all.rows * all.depth, 3);
   for (const DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
     const StoredMatrix w = Store(RandomFloats(all.columns * all.depth, 4), type);

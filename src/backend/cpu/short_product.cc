@@ -11,13 +11,37 @@
 namespace fastkv::cpu {
 namespace {
 
-// What a task reads: enough for its four streams (mat_vec_kernels-inl.h) to get under way, little
-// enough that the threads end together.
-constexpr int64_t kTaskBytes = 128 * 1024;
-constexpr int64_t kMinTaskOutputs = 8;
+// What a task reads: enough for its four streams (mat_vec_kernels-inl.h) to get under way (half
+// of this costs a twentieth of the speed).
+constexpr int64_t kTaskBytes = 256 * 1024;
+constexpr int64_t kMinTaskOutputs = 16;
 constexpr int64_t kMaxTaskOutputs = 1024;
 constexpr int64_t kTasksPerThread = 8;
+// The last tasks are cut into as many, so that the threads end together.
+constexpr int64_t kPieces = 4;
 static_assert(kMatVecRows * kMaxTaskOutputs <= Context::kThreadScratchFloats);
+
+struct OutputRange {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+// A part's outputs, cut into tasks: large ones, then pieces of those.
+struct PartTasks {
+  int64_t num_outputs = 0;
+  int64_t large = 0;  // outputs of a task
+  int64_t piece = 0;
+  int64_t num_large = 0;
+
+  int64_t num_tasks() const {
+    return num_large + CeilDivide(num_outputs - num_large * large, piece);
+  }
+  OutputRange Task(int64_t i) const {
+    if (i < num_large) return {i * large, large};
+    const int64_t first = num_large * large + (i - num_large) * piece;
+    return {first, std::min(piece, num_outputs - first)};
+  }
+};
 
 // Parts of one format, which share the prepared rows of x.
 void MultiplyParts(const Context& context, const MatMulParams& params,
@@ -34,19 +58,29 @@ void MultiplyParts(const Context& context, const MatMulParams& params,
   for (const CpuWeight::Part& part : parts) num_outputs += part.rows.num_rows;
   const int64_t even_share =
       RoundUp(num_outputs / (kTasksPerThread * context.num_threads()), kMinTaskOutputs);
-  const int64_t task_outputs =
+  const int64_t large =
       std::clamp(std::min(even_share, kTaskBytes / std::max<int64_t>(1, parts[0].rows.row_bytes)),
                  kMinTaskOutputs, kMaxTaskOutputs);
-  const auto num_tasks = [&](const CpuWeight::Part& part) {
-    return CeilDivide(part.rows.num_rows, task_outputs);
+  const auto tasks_of = [&](const CpuWeight::Part& part) {
+    PartTasks tasks{.num_outputs = part.rows.num_rows,
+                    .large = large,
+                    .piece = CeilDivide(large, kPieces),
+                    .num_large = part.rows.num_rows / large};
+    if (&part == &parts.back()) {
+      tasks.num_large = std::max<int64_t>(0, tasks.num_large - 2 * context.num_threads());
+    }
+    return tasks;
   };
-  int64_t all_tasks = 0;
-  for (const CpuWeight::Part& part : parts) all_tasks += num_tasks(part);
-  ParallelFor(context.num_threads(), all_tasks, [&](int64_t i, int thread) {
+  int64_t num_tasks = 0;
+  for (const CpuWeight::Part& part : parts) num_tasks += tasks_of(part).num_tasks();
+  ParallelFor(context.num_threads(), num_tasks, [&](int64_t i, int thread) {
     const CpuWeight::Part* part = parts.data();
-    for (; i >= num_tasks(*part); ++part) i -= num_tasks(*part);
-    const int64_t first = i * task_outputs;
-    const int64_t count = std::min(task_outputs, part->rows.num_rows - first);
+    PartTasks tasks = tasks_of(*part);
+    while (i >= tasks.num_tasks()) {
+      i -= tasks.num_tasks();
+      tasks = tasks_of(*++part);
+    }
+    const auto [first, count] = tasks.Task(i);
     float* const sums = context.ThreadScratch(thread);
     kernels.mat_vec({.x = context.InputScratch(),
                      .x_stride = x_stride,
@@ -56,9 +90,9 @@ void MultiplyParts(const Context& context, const MatMulParams& params,
                      .num_outputs = count,
                      .depth = depth,
                      .out = sums,
-                     .out_stride = task_outputs});
+                     .out_stride = count});
     for (int64_t row = 0; row < num_rows; ++row) {
-      StoreSums(params, *part, row, first, count, sums + row * task_outputs);
+      StoreSums(params, *part, row, first, count, sums + row * count);
     }
   });
 }
