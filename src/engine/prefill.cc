@@ -338,7 +338,9 @@ Status Prefill::FinishPrompt() {
   RunHead(backend_, model_, workspace_, stream_->Hidden().Rows(num_tokens - 1, num_tokens),
           logits_.View(DType::kF32, {1, config.vocab_size}));
   cache_.set_next_position(plan_.next_position());
-  if (options_.score_prompt && plan_.prompt_tokens > 1) FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  if (options_.score_prompt && num_tokens == plan_.prompt_tokens && num_tokens > 1) {
+    FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  }
   done_flops_ = total_flops_;
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   layer_keys_.Reset();

@@ -71,8 +71,8 @@ class Prefill {
   // was made or where tokens fall at many layers. Where the plan renumbers, the tokens that were
   // read the second time: entry i stands at position i of the cache.
   const std::optional<std::vector<int32_t>>& propagated() const { return propagated_; }
-  // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for or N
-  // is 1.
+  // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for, N is 1,
+  // or some tokens did not go through all layers.
   std::optional<double> mean_logprob() const { return mean_logprob_; }
   // The cache, once. Its next position is the plan's.
   KvCache TakeCache() { return std::move(cache_); }

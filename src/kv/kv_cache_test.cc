@@ -114,6 +114,61 @@ TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
   EXPECT_EQ(fork->tail_len(), 3);
 }
 
+TEST_F(KvCacheTest, LengthsOfHeadsMayBeKnownAfterTheirMemory) {
+  KvCache cache(*backend_, kGeometry);
+  LayerKv& layer = cache.layer(0);
+  ASSERT_TRUE(layer.ReserveFrozenEntries(*backend_, 8).ok());
+  EXPECT_EQ(layer.FrozenLen(0), 0);
+  EXPECT_EQ(cache.bytes_held(), 8 * kGeometry.EntryBytes());
+  layer.SetFrozenHeads(std::vector<int64_t>{2, 5});
+  EXPECT_EQ(layer.FrozenLen(1), 5);
+  EXPECT_EQ(layer.HeadKeys(0).dim(1), 2);
+  EXPECT_EQ(layer.HeadValues(1).dim(1), 5);
+  const KvLayerView view = layer.View(0);
+  EXPECT_EQ(view.frozen_keys.dim(0), 7);
+  EXPECT_EQ(layer.HeadKeys(1).data(), view.frozen_keys.Rows(2, 7).data());
+  EXPECT_EQ(layer.HeadPositions(1).data(), view.frozen_positions + 2);
+}
+
+TEST_F(KvCacheTest, TailsLoseEntriesLayerByLayer) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {0, 0}).ok());
+  ASSERT_TRUE(cache.ReserveTail(5).ok());
+  EXPECT_EQ(cache.bytes_held(), 2 * (2 * 5 * 2 * 4 * 4 + 5 * 4));
+  FillTail(cache, 0, 5);
+  for (int64_t i = 0; i < 2; ++i) {
+    auto* positions = cache.layer(i).TailPositions(0, 5).As<int32_t>();
+    std::iota(positions, positions + 5, 10);
+  }
+  cache.set_next_position(15);
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  FillTail(cache, 5, 6);
+  Result<KvCache> fork = cache.Fork();
+  ASSERT_TRUE(fork.ok());
+
+  ASSERT_TRUE(cache.ReserveSpare().ok());
+  std::vector<int32_t> indices = {0, 2, 3, 5, 1, 2, 4, 5};
+  cache.KeepTail(TensorView(indices.data(), DType::kI32, {2, 4}));
+  EXPECT_EQ(cache.tail_len(), 4);
+  EXPECT_EQ(cache.next_position(), 16);
+  EXPECT_THAT(cache.PositionsOf(0, 1).value(), ElementsAre(10, 12, 13, 15));
+  EXPECT_THAT(cache.PositionsOf(1, 0).value(), ElementsAre(11, 12, 14, 15));
+  const KvLayerView view = cache.layer(1).View(4);
+  for (int64_t head = 0; head < 2; ++head) {
+    for (int64_t entry = 0; entry < 4; ++entry) {
+      const auto expected = static_cast<float>(1000 * head + indices[4 + entry]);
+      EXPECT_EQ(view.tail_keys.As<float>()[head * view.tail_keys.stride(0) + 4 * entry], expected);
+      EXPECT_EQ(view.tail_values.As<float>()[head * view.tail_values.stride(0) + 4 * entry],
+                -expected);
+    }
+  }
+  // The fork is left alone, and both go on.
+  ExpectTail(*fork, 6);
+  EXPECT_EQ(fork->PositionsOf(0, 0)->size(), 6U);
+  ASSERT_TRUE(cache.AppendTokens(200).ok());
+  EXPECT_EQ(cache.PositionsOf(1, 0)->at(4), 16);
+}
+
 // Refuses after a set number of allocations.
 class FailingAllocator final : public Allocator {
  public:

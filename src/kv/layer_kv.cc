@@ -173,7 +173,7 @@ Result<LayerKv> LayerKv::Fork(Backend& backend, int64_t tail_len) const {
   LayerKv fork(geometry_);
   fork.frozen_ = frozen_;
   if (tail_len == 0) return fork;
-  FASTKV_RETURN_IF_ERROR(fork.ReserveTail(backend, 0, tail_capacity_));
+  FASTKV_RETURN_IF_ERROR(fork.ReserveTail(backend, 0, tail_capacity_, /*exact=*/true));
   backend.Copy(fork.tail_keys_.data(), tail_keys_.data(), tail_keys_.num_bytes());
   backend.Copy(fork.tail_values_.data(), tail_values_.data(), tail_values_.num_bytes());
   backend.Copy(fork.tail_positions_.data(), tail_positions_.data(), tail_positions_.num_bytes());

@@ -230,6 +230,12 @@ TEST_P(MethodContractTest, RequiringTheMethodFailsWhereItDropsNothing) {
   EXPECT_TRUE(session.prefill_report().dropped_anything());
 }
 
+TEST_P(MethodContractTest, PromptsAreScoredWhereEveryTokenGoesThroughAllLayers) {
+  const TestRun run = Run(Ids(150), Method(), {.score_prompt = true});
+  const bool all_went_through = run.prefill.plan.layers.back().tokens_in == 150;
+  EXPECT_EQ(run.prefill.mean_logprob.has_value(), all_went_through);
+}
+
 TEST_P(MethodContractTest, BlocksOfAnySizeSelectTheSame) {
   const std::vector<int32_t> ids = Ids(301);
   const TestRun whole = Run(ids, Method(), {.block_tokens = 1024});
@@ -294,6 +300,18 @@ TEST_P(MethodContractTest, DecodingGoesOnAtThePromptsTrueLength) {
   for (const int64_t layer : {0, 5}) {
     EXPECT_EQ(session.cache().PositionsOf(layer, 0)->back(), next + 1);
     EXPECT_EQ(session.PositionsOf(layer, 0)->back(), 201);
+  }
+}
+
+TEST_P(MethodContractTest, AForkGoesOnAsItsOriginalDoes) {
+  const std::vector<int32_t> ids = Ids(130);
+  Session session(*engine_);
+  ASSERT_TRUE(session.Prefill({.ids = ids, .method = Method()}).ok());
+  Session fork = session.Fork().value();
+  const DecodeRequest request{.max_new_tokens = 40};
+  EXPECT_EQ(fork.Decode(request)->output_ids, session.Decode(request)->output_ids);
+  for (int64_t layer = 0; layer < engine_->config().num_layers; ++layer) {
+    EXPECT_EQ(fork.PositionsOf(layer, 1).value(), session.PositionsOf(layer, 1).value());
   }
 }
 
