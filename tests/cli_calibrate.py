@@ -21,6 +21,7 @@ class Calibrate(CliTest):
     def cut_layer(self, *arguments, model=None):
         """The layer after which fewer tokens go on in a run that names no layer."""
         report = self.succeeds(self.inspect("--new-tokens", 1, *arguments, model=model)).json()
+        self.source = report["tsp_layer_from"]
         tokens = [layer["tokens_in"] for layer in report["layers"]]
         return next(i for i in range(len(tokens) - 1) if tokens[i + 1] < tokens[i])
 
@@ -44,10 +45,10 @@ class Calibrate(CliTest):
         self.assertEqual(result.err, "")
 
     def test_the_layer_comes_from_flag_profile_or_half(self):
-        self.assertEqual(self.cut_layer(), 1)
+        self.assertEqual((self.cut_layer(), self.source), (1, "half"))
         self.succeeds(self.calibrate(layers="2"))
-        self.assertEqual(self.cut_layer(), 2)
-        self.assertEqual(self.cut_layer("--tsp-layer", 0), 0)
+        self.assertEqual((self.cut_layer(), self.source), (2, "profile"))
+        self.assertEqual((self.cut_layer("--tsp-layer", 0), self.source), (0, "flag"))
         other = self.folder / "other.json"
         self.succeeds(self.calibrate("--profile", other, layers="0"))
         self.assertEqual(self.cut_layer("--profile", other), 0)

@@ -165,8 +165,10 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   report["prefill_ms"] = prefill.prefill_ms;
   report["decode_ms_per_token"] = decode.decode_ms_per_token;
   report["method"] = method.name;
-  report["tsp_rule"] =
-      method.name == "fastkv" || method.propagate ? Json(method.propagation.rule) : Json(nullptr);
+  const bool propagates = method.name == "fastkv" || method.propagate;
+  report["tsp_rule"] = propagates ? Json(method.propagation.rule) : Json(nullptr);
+  report["tsp_layer_from"] =
+      method.tsp_layer ? "flag" : TspLayerSourceName(engine->default_tsp_layer().source);
   report["peak_bytes"] = prefill.peak_bytes;
   if (options.json) {
     out << DumpJson(report) << '\n';

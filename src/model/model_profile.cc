@@ -98,6 +98,18 @@ Result<std::string> ModelProfilePath(FileSystem& files, const std::string& model
   return is_folder ? JoinPath(model_path, "fastkv.json") : model_path + ".fastkv.json";
 }
 
+std::string_view TspLayerSourceName(TspLayerSource source) {
+  switch (source) {
+    case TspLayerSource::kProfileFile:
+      return "profile";
+    case TspLayerSource::kPublished:
+      return "published";
+    case TspLayerSource::kHalfOfLayers:
+      return "half";
+  }
+  return "?";
+}
+
 DefaultTspLayer TspLayerWithoutProfile(const ModelConfig& config) {
   for (const PublishedModel& model : kPublishedModels) {
     if (IsPublished(model, config)) {

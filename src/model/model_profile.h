@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "io/file.h"
@@ -37,6 +38,9 @@ Result<ModelProfile> ParseModelProfile(const Json& json, const std::string& cont
 Result<std::string> ModelProfilePath(FileSystem& files, const std::string& model_path);
 
 enum class TspLayerSource { kProfileFile, kPublished, kHalfOfLayers };
+
+// "profile", "published", "half".
+std::string_view TspLayerSourceName(TspLayerSource source);
 
 struct DefaultTspLayer {
   int64_t layer = 0;
