@@ -1,14 +1,16 @@
-// Accuracy and logits of the arithmetic types on the built-in tasks: the same samples in float32
-// and in bfloat16, full context and FastKV. Prints one JSON object.
+// Accuracy and logits of the arithmetic and weight types on the built-in tasks: the same samples in
+// float32, in bfloat16 and, on a CPU, with int8 weights; full context and FastKV. Prints one JSON
+// object.
 //
-//   needle_accuracy --length 4096 --samples 12 > docs/results/needle-types-<machine>.json
+//   needle_accuracy --length 4096 --samples 13 > docs/results/needle-types-<machine>.json
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iostream>
-#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/session.h"
@@ -37,7 +39,8 @@ Result<Answer> Ask(const Engine& engine, const Tokenizer& tokenizer, const Needl
                    const std::string& method) {
   FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, EncodeNeedlePrompt(tokenizer, sample));
   Session session(engine);
-  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = {.name = method}}));
+  const MethodConfig config{.name = method};
+  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = config}));
   Answer answer;
   FASTKV_ASSIGN_OR_RETURN(answer.logits, session.LastLogits());
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode,
@@ -58,57 +61,96 @@ double RelativeError(const std::vector<float>& actual, const std::vector<float>&
   return difference / largest;
 }
 
-Result<Json> Measure(const Options& options) {
-  const auto load = [&](ComputeType type) {
-    return Engine::Load(
-        RealFileSystem(),
-        {.model_path = options.model, .device = options.device, .compute_type = type}, nullptr);
+// A way to compute the same answers. The first one is what the others are compared with.
+struct Variant {
+  std::string name;
+  std::unique_ptr<Engine> engine;
+  double score_sum = 0;    // of the method's samples so far
+  double task_sum = 0;     // of the task's
+  double worst_error = 0;  // of the last prompt token's logits
+};
+
+Result<std::vector<Variant>> LoadVariants(const Options& options) {
+  const auto load = [&](ComputeType compute_type, WeightType weight_type) {
+    return Engine::Load(RealFileSystem(),
+                        {.model_path = options.model,
+                         .device = options.device,
+                         .compute_type = compute_type,
+                         .weight_type = weight_type},
+                        nullptr);
   };
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> f32, load(ComputeType::kF32));
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> bf16, load(ComputeType::kBF16));
-  FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, f32->tokenizer());
-  const TokenCounter count_tokens = NeedleTokenCounter(*tokenizer);
-  Json rows = Json::array();
-  for (const std::string method : {"full", "fastkv"}) {
-    double f32_sum = 0;
-    double bf16_sum = 0;
-    double largest_error = 0;
-    int64_t num_samples = 0;
-    Json tasks;
-    for (const std::string task : {"number", "word", "dense", "values", "many"}) {
-      double f32_task = 0;
-      double bf16_task = 0;
-      for (int64_t i = 0; i < options.samples; ++i) {
-        FASTKV_ASSIGN_OR_RETURN(
-            const NeedleSample sample,
-            MakeNeedleSample(task, options.length, options.seed + static_cast<uint64_t>(i),
-                             count_tokens));
-        FASTKV_ASSIGN_OR_RETURN(const Answer exact, Ask(*f32, *tokenizer, sample, method));
-        FASTKV_ASSIGN_OR_RETURN(const Answer rounded, Ask(*bf16, *tokenizer, sample, method));
-        f32_task += exact.score;
-        bf16_task += rounded.score;
-        largest_error = std::max(largest_error, RelativeError(rounded.logits, exact.logits));
-        ++num_samples;
-      }
-      f32_sum += f32_task;
-      bf16_sum += bf16_task;
-      tasks[task] = {{"f32", f32_task / static_cast<double>(options.samples)},
-                     {"bf16", bf16_task / static_cast<double>(options.samples)}};
-      std::cerr << method << " " << task << " done\n";
-    }
-    rows.push_back({{"method", method},
-                    {"samples", num_samples},
-                    {"f32_accuracy", f32_sum / static_cast<double>(num_samples)},
-                    {"bf16_accuracy", bf16_sum / static_cast<double>(num_samples)},
-                    {"largest_relative_logit_error", largest_error},
-                    {"tasks", tasks}});
+  std::vector<Variant> variants(2);
+  variants[0].name = "f32";
+  FASTKV_ASSIGN_OR_RETURN(variants[0].engine, load(ComputeType::kF32, WeightType::kAuto));
+  variants[1].name = "bf16";
+  FASTKV_ASSIGN_OR_RETURN(variants[1].engine, load(ComputeType::kBF16, WeightType::kAuto));
+  Result<std::unique_ptr<Engine>> int8 = load(ComputeType::kF32, WeightType::kInt8);
+  if (int8.ok()) {
+    variants.push_back({.name = "int8", .engine = std::move(int8).value()});
+  } else if (int8.status().code() != StatusCode::kUnsupported) {
+    return int8.status();
   }
+  return variants;
+}
+
+Result<Json> MeasureTask(const Options& options, const Tokenizer& tokenizer,
+                         const std::string& method, const std::string& task,
+                         std::vector<Variant>& variants) {
+  const TokenCounter count_tokens = NeedleTokenCounter(tokenizer);
+  for (Variant& variant : variants) variant.task_sum = 0;
+  for (int64_t i = 0; i < options.samples; ++i) {
+    FASTKV_ASSIGN_OR_RETURN(
+        const NeedleSample sample,
+        MakeNeedleSample(task, options.length, options.seed + static_cast<uint64_t>(i),
+                         count_tokens));
+    std::vector<float> exact;
+    for (Variant& variant : variants) {
+      FASTKV_ASSIGN_OR_RETURN(const Answer answer, Ask(*variant.engine, tokenizer, sample, method));
+      variant.task_sum += answer.score;
+      variant.score_sum += answer.score;
+      if (exact.empty()) exact = answer.logits;
+      variant.worst_error = std::max(variant.worst_error, RelativeError(answer.logits, exact));
+    }
+  }
+  Json accuracies;
+  for (const Variant& variant : variants) {
+    accuracies[variant.name] = variant.task_sum / static_cast<double>(options.samples);
+  }
+  return accuracies;
+}
+
+Result<Json> Measure(const Options& options) {
+  FASTKV_ASSIGN_OR_RETURN(std::vector<Variant> variants, LoadVariants(options));
+  FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, variants[0].engine->tokenizer());
   Json report;
   report["model"] = options.model;
   report["length"] = options.length;
   report["seed"] = options.seed;
-  report["f32_backend"] = f32->backend().info().description;
-  report["bf16_backend"] = bf16->backend().info().description;
+  for (const Variant& variant : variants) {
+    report[variant.name + "_backend"] = variant.engine->backend().info().description;
+  }
+  Json rows = Json::array();
+  for (const std::string method : {"full", "fastkv"}) {
+    for (Variant& variant : variants) variant.score_sum = variant.worst_error = 0;
+    Json tasks;
+    int64_t num_samples = 0;
+    for (const std::string task : {"number", "word", "dense", "values", "many"}) {
+      FASTKV_ASSIGN_OR_RETURN(tasks[task],
+                              MeasureTask(options, *tokenizer, method, task, variants));
+      num_samples += options.samples;
+      std::cerr << method << " " << task << " done\n";
+    }
+    Json row = {{"method", method}, {"samples", num_samples}};
+    for (const Variant& variant : variants) {
+      row[variant.name + "_accuracy"] = variant.score_sum / static_cast<double>(num_samples);
+    }
+    for (const Variant& variant : variants) {
+      if (&variant == variants.data()) continue;
+      row[variant.name + "_largest_relative_logit_error"] = variant.worst_error;
+    }
+    row["tasks"] = tasks;
+    rows.push_back(row);
+  }
   report["rows"] = rows;
   return report;
 }
@@ -117,7 +159,8 @@ Result<Json> Measure(const Options& options) {
 }  // namespace fastkv
 
 int main(int argc, char** argv) {
-  CLI::App app("Needle accuracy of float32 and bfloat16 arithmetic, side by side.");
+  CLI::App app(
+      "Needle accuracy of float32 and bfloat16 arithmetic and of int8 weights, side by side.");
   fastkv::Options options;
   app.add_option("--model", options.model, "Model folder")->capture_default_str();
   app.add_option("--device", options.device, "auto, cpu, cuda")->capture_default_str();

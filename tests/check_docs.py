@@ -158,7 +158,11 @@ def options_of(binary):
 
     text = help_text("--help-all") + help_text("--help")
     for subcommand in set(re.findall(r"^\s{2,}([a-z][a-z-]+)\s{2,}\S", help_text("--help"), re.MULTILINE)):
-        text += help_text(subcommand, "--help")
+        help_of_subcommand = help_text(subcommand, "--help")
+        text += help_of_subcommand
+        _, _, nested = help_of_subcommand.partition("Subcommands:")
+        for name in re.findall(r"^\s{2,}([a-z][a-z-]+)\s{2,}\S", nested, re.MULTILINE):
+            text += help_text(subcommand, name, "--help")
     return set(FLAG.findall(text))
 
 

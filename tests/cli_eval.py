@@ -55,7 +55,8 @@ class Eval(CliTest):
         kept = [entry["kept_share"] for entry in summary["runs"]]
         self.assertLess(kept[3], kept[4])
         self.assertLess(summary["runs"][1]["prefill_flops_share"], 0.8, "fastkv propagates a part")
-        self.assertEqual(summary["runs"][3]["prefill_flops_share"], 1, "snapkv propagates all")
+        self.assertAlmostEqual(summary["runs"][3]["prefill_flops_share"], 1, delta=0.01,
+                               msg="snapkv propagates all; scoring is next to nothing")
 
     def test_samples(self):
         self.evaluate("out")

@@ -101,7 +101,7 @@ class Suites(CliTest):
                                         ("longbench", ("--data", self.folder), "dataset2prompt.json"),
                                         ("infinitebench", ("--data", self.folder), "prompt.py"),
                                         ("ruler", ("--data", self.folder), "niah_single_1"),
-                                        ("ruler", ("--profile", "mine"), "mine"),
+                                        ("ruler", ("--rules", "mine"), "mine"),
                                         ("longbench", ("--data", self.folder, "--jieba-dict", self.folder), "dict.txt")):
             with self.subTest(suite, arguments=arguments):
                 self.fails(run("eval", suite, *arguments, *output), 2, named)

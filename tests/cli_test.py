@@ -11,16 +11,30 @@ import unittest
 
 sys.dont_write_bytecode = True  # the source folder stays as it is
 
+import cli_bench
+import cli_calibrate
 import cli_contract
 import cli_eval
 import cli_generate
 import cli_hostile_text
 import cli_hostile_weights
 import cli_methods
+import cli_propagation
 import cli_suites
 import cli_support
 
-MODULES = (cli_contract, cli_eval, cli_generate, cli_hostile_text, cli_hostile_weights, cli_methods, cli_suites)
+MODULES = (
+    cli_bench,
+    cli_calibrate,
+    cli_contract,
+    cli_eval,
+    cli_generate,
+    cli_hostile_text,
+    cli_hostile_weights,
+    cli_methods,
+    cli_propagation,
+    cli_suites,
+)
 
 
 def load_tests(loader, _tests, _pattern):

@@ -11,9 +11,9 @@
 #include "fastkv/comparison_table.h"
 #include "fastkv/demo_run.h"
 #include "fastkv/interrupt.h"
+#include "fastkv/output_path.h"
 #include "fastkv/progress_bar.h"
 #include "io/json.h"
-#include "io/quoted.h"
 
 namespace fastkv {
 namespace {
@@ -88,17 +88,6 @@ std::string CommandOf(const DemoOptions& options) {
   return command;
 }
 
-// Fails before the long runs where the page could not be written after them.
-Status CheckPagePath(const std::string& page) {
-  const size_t slash = page.rfind('/');
-  if (slash == page.npos || slash == 0) return OkStatus();
-  const std::string folder = page.substr(0, slash);
-  const Result<bool> is_folder = RealFileSystem().IsDirectory(folder);
-  if (is_folder.ok() && is_folder.value()) return OkStatus();
-  return InvalidArgumentError("--output: expected a path in an existing folder, but " +
-                              Quoted(folder) + " is none; create it first");
-}
-
 std::string PlaceOf(const std::string& path) {
   const Result<std::string> real = RealFileSystem().RealPath(path);
   return real.ok() ? real.value() : path;
@@ -130,7 +119,7 @@ void AddDemoOptions(CLI::App& command, DemoOptions& options) {
 Status RunDemo(const DemoOptions& options, std::ostream& out) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
-  FASTKV_RETURN_IF_ERROR(CheckPagePath(options.page));
+  FASTKV_RETURN_IF_ERROR(CheckOutputPath("--output", options.page));
   DemoRunOptions run;
   FASTKV_ASSIGN_OR_RETURN(run.method, MethodConfigOf(options.method));
   run.context_tokens = options.context_tokens;

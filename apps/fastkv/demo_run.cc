@@ -97,7 +97,7 @@ class DemoRunner {
       const double question_ms = (elapsed_ms - context_ms_) / num_asked;
       if (elapsed_ms + question_ms > options_.time_budget_ms) break;
     }
-    data_.comparison.model = ModelName();
+    data_.comparison.model = engine_.model_name();
     const BackendInfo& info = engine_.backend().info();
     data_.comparison.machine = info.name + ": " + info.description;
     data_.comparison.baseline = full_.Summary();
@@ -238,14 +238,6 @@ class DemoRunner {
              text;
     }
     return method_.name + ": " + text;
-  }
-
-  std::string ModelName() const {
-    const std::string& path = engine_.model_path();
-    const size_t end = path.find_last_not_of('/') + 1;
-    const size_t slash = path.rfind('/', end == 0 ? 0 : end - 1);
-    return path.substr(slash == path.npos ? 0 : slash + 1,
-                       end - (slash == path.npos ? 0 : slash + 1));
   }
 
   const Engine& engine_;

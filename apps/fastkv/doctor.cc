@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "base/parallel_for.h"
 #include "engine/session.h"
 #include "eval/human_format.h"
+#include "fastkv/machine_info.h"
 #include "fastkv/version.h"
 #include "io/json.h"
 #include "model/model_folder.h"
@@ -19,20 +19,6 @@ namespace fastkv {
 namespace {
 
 constexpr double kMeasureMs = 1200;  // per ceiling: three of them stay under five seconds
-
-// The value of the first "key : value" line of a file in /proc.
-std::string ProcValue(const std::string& path, const std::string& key) {
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.rfind(key, 0) != 0) continue;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "unknown";
-}
 
 // A short check that the model's weights are finite and that it makes finite logits.
 Status CheckModel(const ModelFlags& flags, std::string& description) {
@@ -50,7 +36,10 @@ Status CheckModel(const ModelFlags& flags, std::string& description) {
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags, /*quiet=*/true));
   const std::vector<int32_t> ids = {1, 2, 3, 4};
   Session session(*engine);
-  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = ids, .method = {.name = "full"}}));
+  PrefillRequest request;
+  request.ids = ids;
+  request.method.name = "full";
+  FASTKV_RETURN_IF_ERROR(session.Prefill(request));
   FASTKV_ASSIGN_OR_RETURN(const DecodeReport decode, session.Decode({.max_new_tokens = 1}));
   description += fmt::format("; runs on {} ({})", engine->backend().info().name,
                              engine->backend().info().description);

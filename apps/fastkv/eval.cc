@@ -218,7 +218,7 @@ void AddEvalOptions(CLI::App& command, EvalOptions& options) {
   command.add_option("-s,--seed", options.seed, "Seed of the samples")->capture_default_str();
   command.add_option("--data", options.data_folder,
                      "Folder with the suite's data, where it needs or takes some");
-  command.add_option("--profile", options.profile,
+  command.add_option("--rules", options.profile,
                      "Whose prompts and rules: official or fastkv, where the suite knows both "
                      "[default: official]");
   command.add_option("--jieba-dict", options.jieba_folder,

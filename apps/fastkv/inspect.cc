@@ -63,6 +63,22 @@ Result<Json> LayersJson(const Session& session, bool positions) {
   return layers;
 }
 
+// Where tokens stayed behind, as it was decided in the end.
+Json CutsJson(const PrefillPlan& plan) {
+  Json cuts = Json::array();
+  for (size_t i = 0; i < plan.layers.size(); ++i) {
+    const LayerPlan& layer = plan.layers[i];
+    if (!layer.cuts()) continue;
+    Json cut;
+    cut["layer"] = i;
+    cut["before_mlp"] = layer.cut_point == CutPoint::kBeforeMlp;
+    cut["tokens_in"] = layer.tokens_in;
+    cut["tokens_out"] = layer.tokens_out;
+    cuts.push_back(std::move(cut));
+  }
+  return cuts;
+}
+
 void AddLengthsAfterDecode(const Session& session, Json& layers) {
   for (size_t i = 0; i < layers.size(); ++i) {
     std::vector<int64_t> lengths;
@@ -144,10 +160,13 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   AddLengthsAfterDecode(session, layers);
   report["layers"] = std::move(layers);
   report["propagated"] = prefill.propagated.has_value() ? Json(*prefill.propagated) : Json(nullptr);
+  report["cuts"] = CutsJson(prefill.plan);
   report["kv_bytes"] = prefill.kv_bytes;
   report["prefill_ms"] = prefill.prefill_ms;
   report["decode_ms_per_token"] = decode.decode_ms_per_token;
   report["method"] = method.name;
+  report["tsp_rule"] =
+      method.name == "fastkv" || method.propagate ? Json(method.propagation.rule) : Json(nullptr);
   report["peak_bytes"] = prefill.peak_bytes;
   if (options.json) {
     out << DumpJson(report) << '\n';

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "fastkv/bench.h"
+#include "fastkv/calibrate.h"
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
@@ -69,6 +71,14 @@ void AddCommands(CLI::App& app, Status& status) {
   AddCommand<DemoOptions>(
       app, "demo", "Full context and FastKV side by side on a long text", AddDemoOptions,
       [](const DemoOptions& options) { return RunDemo(options, std::cout); }, status);
+  AddCommand<BenchOptions>(
+      app, "bench", "Measure methods and contexts against each other and the machine",
+      AddBenchOptions, [](const BenchOptions& options) { return RunBench(options, std::cout); },
+      status);
+  AddCommand<CalibrateOptions>(
+      app, "calibrate", "Find the layer behind which a model's tokens may be cut",
+      AddCalibrateOptions,
+      [](const CalibrateOptions& options) { return RunCalibrate(options, std::cout); }, status);
   AddCommand<EvalOptions>(
       app, "eval", "Compare the answers of methods on a suite of tasks", AddEvalOptions,
       [](const EvalOptions& options) { return RunEval(options, std::cout); }, status);

@@ -1,9 +1,11 @@
 #include "fastkv/model_flags.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <vector>
 
 #include "fastkv/progress_bar.h"
+#include "io/quoted.h"
 
 namespace fastkv {
 namespace {
@@ -66,6 +68,15 @@ bool LooksLikeHubName(const std::string& model) {
          model.find('/', slash + 1) == std::string::npos && model[0] != '.';
 }
 
+Result<int64_t> ParseLayer(const std::string& text) {
+  int64_t layer = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, layer);
+  if (parsed.ec == std::errc() && parsed.ptr == end) return layer;
+  return InvalidArgumentError("--tsp-layer: expected a layer's number or auto, got " +
+                              Quoted(text));
+}
+
 }  // namespace
 
 void AddModelFlags(CLI::App& command, ModelFlags& flags) {
@@ -81,11 +92,20 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   command
+      .add_option("--weights", flags.weights,
+                  "Weights of the matrix products: auto (as in the files), or int8 (rounded while "
+                  "loading; CPU only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "int8"}));
+  command
       .add_option("--rope-dtype", flags.rope_dtype,
                   "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
                   "to bfloat16 as a whole")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
+  command.add_option("--profile", flags.profile,
+                     "The model's profile, as fastkv calibrate writes it "
+                     "[default: fastkv.json beside the model, if any]");
 }
 
 void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
@@ -98,24 +118,28 @@ void AddMethodFlags(CLI::App& command, MethodFlags& flags) {
                      "Entries kept per layer and KV head, instead of a share");
   command.add_option("--compression-ratio", flags.compression_ratio,
                      "Share of KV entries that is REMOVED; the same as --kv-rate 1-R");
-  command.add_option("--tsp-rate", flags.tsp_rate,
-                     "Share of the tokens that goes on after the TSP layer [default: 0.2]");
+  command.add_option(
+      "--tsp-rate", flags.tsp_rate,
+      "Share of the tokens that goes on after the TSP layer [default: 0.2; peakkv: 0.05]");
   command.add_option("--tsp-tokens", flags.tsp_tokens,
                      "Tokens that go on after the TSP layer, instead of a share");
   command.add_option(
       "--tsp-layer", flags.tsp_layer,
-      "Layer (from 0) after which only selected tokens go on; given for a method that "
-      "only drops entries, it does so there too [default: half the layers less one]");
+      "Layer (from 0) after which only selected tokens go on, or auto: where the prompt lets it "
+      "(rule asl); given for a method that only drops entries, it does so there too [default: the "
+      "model's profile, else half the layers less one]");
+  AddPropagationFlags(command, flags.propagation);
   command
       .add_option(
           "--retention", flags.retention,
           "With --method fastkv, which entries each layer keeps: " + Joined(RetentionNames()))
       ->capture_default_str();
   command.add_option("--window", flags.window,
-                     "Observation window in tokens [default: 8; adakv alone: 32]");
-  command.add_option("--kernel", flags.kernel, "Pooling width, odd")->capture_default_str();
-  command.add_option("--pooling", flags.pooling, "Pooling: max or avg")
-      ->capture_default_str()
+                     "Observation window in tokens [default: 8; adakv alone and rule asl: 32]");
+  command.add_option("--kernel", flags.kernel, "Pooling width, odd [default: 7; peakkv: 31]");
+  command
+      .add_option("--pooling", flags.pooling,
+                  "Pooling: max or avg [default: max; avg for the rules asl and claa]")
       ->check(CLI::IsMember({"max", "avg"}));
   command.add_option("--sinks", flags.sinks, "First tokens kept: streamingllm, expected-attention")
       ->capture_default_str();
@@ -173,12 +197,19 @@ Result<MethodConfig> MethodConfigOf(const MethodFlags& flags) {
   }
   if (flags.tsp_rate.has_value()) config.tsp = Budget::Rate(*flags.tsp_rate);
   if (flags.tsp_tokens.has_value()) config.tsp = Budget::Tokens(*flags.tsp_tokens);
-  config.tsp_layer = flags.tsp_layer;
-  config.propagate = flags.tsp_layer.has_value();
+  const bool is_auto = flags.tsp_layer == "auto";
+  if (flags.tsp_layer && !is_auto) {
+    FASTKV_ASSIGN_OR_RETURN(config.tsp_layer, ParseLayer(*flags.tsp_layer));
+  }
+  FASTKV_ASSIGN_OR_RETURN(config.propagation, PropagationConfigOf(flags.propagation, is_auto));
+  config.propagate =
+      flags.tsp_layer || flags.propagation.rule || config.propagation.rule != "fastkv";
   config.retention = flags.retention;
   config.window = flags.window;
   config.kernel = flags.kernel;
-  config.pooling = flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  if (flags.pooling) {
+    config.pooling = *flags.pooling == "max" ? PoolingKind::kMax : PoolingKind::kAverage;
+  }
   config.sinks = flags.sinks;
   config.filter_layer = flags.filter_layer;
   config.recent_ratio = flags.recent_ratio;
@@ -210,16 +241,24 @@ Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model
                        "; download it first, or give a folder");
 }
 
-Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) {
-  FileSystem& files = RealFileSystem();
+EngineOptions EngineOptionsOf(const ModelFlags& flags) {
   EngineOptions options;
-  FASTKV_ASSIGN_OR_RETURN(options.model_path, ResolveModelPath(files, flags.model));
   options.device = flags.device;
   options.num_threads = flags.num_threads;
   options.compute_type = flags.dtype == "f32"    ? ComputeType::kF32
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
+  options.weight_type = flags.weights == "int8" ? WeightType::kInt8 : WeightType::kAuto;
   options.bf16_rope = flags.rope_dtype == "bf16";
+  options.profile_path = flags.profile;
+  options.ignore_profile = flags.ignore_profile;
+  return options;
+}
+
+Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet) {
+  FileSystem& files = RealFileSystem();
+  EngineOptions options = EngineOptionsOf(flags);
+  FASTKV_ASSIGN_OR_RETURN(options.model_path, ResolveModelPath(files, flags.model));
   ProgressBar bar("loading", quiet);
   return Engine::Load(files, options, [&](int64_t done, int64_t total) {
     bar.Show(static_cast<double>(done) / static_cast<double>(total),

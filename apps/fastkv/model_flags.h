@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "engine/engine.h"
+#include "fastkv/propagation_flags.h"
 #include "method/method_config.h"
 
 namespace fastkv {
@@ -19,7 +20,10 @@ struct ModelFlags {
   std::string device = "auto";
   int num_threads = 0;
   std::string dtype = "auto";
+  std::string weights = "auto";
   std::string rope_dtype = "f32";
+  std::string profile;          // empty: beside the model
+  bool ignore_profile = false;  // not a flag: for the command that makes profiles
 };
 
 void AddModelFlags(CLI::App& command, ModelFlags& flags);
@@ -31,11 +35,12 @@ struct MethodFlags {
   std::optional<double> compression_ratio;
   std::optional<double> tsp_rate;
   std::optional<int64_t> tsp_tokens;
-  std::optional<int64_t> tsp_layer;
+  std::optional<std::string> tsp_layer;  // a number, or auto
+  PropagationFlags propagation;
   std::string retention = MethodConfig().retention;
   std::optional<int64_t> window;
-  int64_t kernel = MethodConfig().kernel;
-  std::string pooling = "max";
+  std::optional<int64_t> kernel;
+  std::optional<std::string> pooling;
   int64_t sinks = MethodConfig().sinks;
   std::optional<int64_t> filter_layer;
   double recent_ratio = MethodConfig().recent_ratio;
@@ -58,6 +63,9 @@ Result<MethodConfig> MethodConfigOf(const MethodFlags& flags);
 // The folder that `model` means: a path, `org/name` in the local Hugging Face cache, or the needle
 // model for an empty string. Errors: kNotFound with the places that were looked at.
 Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model);
+
+// What the flags say but for the model's place.
+EngineOptions EngineOptionsOf(const ModelFlags& flags);
 
 // Loads the model that the flags name, with a progress bar on standard error unless `quiet`.
 Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& flags, bool quiet);

@@ -13,13 +13,19 @@ std::string VersionLine() {
          ", " FASTKV_BUILD_TYPE ")";
 }
 
-Json VersionJson() {
-  const std::vector<std::string> devices = ListCudaDevices();
+Json BuildJson() {
   Json json;
   json["version"] = FASTKV_VERSION;
   json["commit"] = FASTKV_COMMIT;
   json["compiler"] = FASTKV_COMPILER;
   json["build_type"] = FASTKV_BUILD_TYPE;
+  json["flags"] = FASTKV_COMPILER_FLAGS;
+  return json;
+}
+
+Json VersionJson() {
+  const std::vector<std::string> devices = ListCudaDevices();
+  Json json = BuildJson();
   json["cpu_level"] = std::string(CpuLevelName(SelectCpuLevel()));
   json["cuda_devices"] = devices;
   return json;

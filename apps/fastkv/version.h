@@ -10,7 +10,9 @@ namespace fastkv {
 
 // "fastkv 0.1.0 (commit, compiler, build type)".
 std::string VersionLine();
-// version, commit, compiler, build_type, cpu_level, backends, cuda_devices.
+// version, commit, compiler, build_type, flags.
+Json BuildJson();
+// BuildJson's, and what was found: cpu_level, cuda_devices.
 Json VersionJson();
 
 }  // namespace fastkv

@@ -35,10 +35,19 @@ class PackedWeight {
   int64_t in_features_;
 };
 
+// What the matrices of a model are multiplied as.
+enum class WeightType {
+  kAuto,  // what the back end multiplies fastest without rounding: docs/numerics.md, "Types"
+  // Integers of 8 bits with one float32 scale a row (output): scale = max|w| / 127, integers
+  // w * (127 / max|w|) to nearest, ties to even, all in float32. Rows below 2^-120 become 0.
+  kInt8,
+};
+
 // The element types a back end was created with.
 struct ComputeTypes {
   DType activation = DType::kF32;  // inputs of matrix products, queries, attention outputs
   DType kv = DType::kF32;          // stored keys and values
+  WeightType weights = WeightType::kAuto;
 };
 
 // What a back end is and where it runs, for reports.
@@ -46,10 +55,20 @@ struct BackendInfo {
   std::string name;         // "cpu", "cuda:0", "reference"
   std::string description;  // "AVX-512-BF16, 2 threads", "NVIDIA H100 80GB HBM3"
   int num_threads = 1;
-  // Prefill hands over blocks of about this much work, at most this many tokens: large enough for full
-  // speed, small enough to cancel soon and to keep activations small.
+  // Prefill hands over blocks of about this much work, at most this many tokens: large enough for
+  // full speed, small enough to cancel soon and to keep activations small.
   double block_flops = 6e10;
   int64_t max_block_tokens = 1024;
+};
+
+// What a device reaches at most, measured: the yardsticks beside every speed. 0: not measured.
+struct DeviceCeilings {
+  DType matrix_type = DType::kF32;  // that the products below were computed in
+  double matrix_flops_per_s = 0;    // one large product; a multiply-add counts two
+  double read_bytes_per_s = 0;      // reads of memory far larger than any cache
+  double copy_bytes_per_s = 0;      // bytes read plus bytes written by a copy
+  // PrefillAttention of 8192 causal rows; half the square is counted.
+  double attention_flops_per_s = 0;
 };
 
 // Operations only enqueue work; Synchronize() is the only wait, and reports what went wrong since
@@ -78,11 +97,21 @@ class Backend {
   virtual void Copy(void* to, const void* from, int64_t num_bytes) = 0;
   virtual Status Synchronize() = 0;
 
+  // Measures for about `duration_ms` a ceiling, each at least once. Matrix products and reads are
+  // those of a vendor's library and of a plain loop where there is one, so that they judge the
+  // operations from outside. Errors: kMemory, kDevice, kUnsupported (a back end without ceilings).
+  virtual Result<DeviceCeilings> MeasureCeilings(double duration_ms);
+
   // Packs host matrices of equal in_features, one below the other, into one weight. Each part is
   // [out_features, in_features] in f32, f16 or bf16 and may be memory-mapped; it must stay alive
   // and unchanged as long as the packed weight. Errors: kMemory, kDevice, kUnsupported.
+  // EmbedTokens gives the rows as they are here, whatever the weight type.
   virtual Result<std::unique_ptr<PackedWeight>> PackWeight(
       std::span<const ConstTensorView> parts) = 0;
+  // The same for one matrix that only EmbedTokens will read: takes no other memory for products.
+  virtual Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) {
+    return PackWeight({&table, 1});
+  }
 
   virtual void EmbedTokens(const EmbedTokensParams& params) = 0;
   virtual void RmsNorm(const RmsNormParams& params) = 0;
@@ -109,13 +138,18 @@ class Backend {
   virtual void TargetLogProbs(const TargetLogProbsParams& params) = 0;
 };
 
+inline Result<DeviceCeilings> Backend::MeasureCeilings(double /*duration_ms*/) {
+  return UnsupportedError("the " + info().name + " back end has no ceilings to measure");
+}
+
 // The arithmetic type of matrix products that the user asked for.
 enum class ComputeType { kAuto, kF32, kBF16 };
 
 struct CpuOptions {
   int num_threads = 0;  // 0: DefaultNumThreads()
   ComputeType compute_type =
-      ComputeType::kAuto;          // auto: bf16 where the CPU multiplies it natively, else f32
+      ComputeType::kAuto;  // auto: bf16 where the CPU multiplies it natively, else f32
+  WeightType weight_type = WeightType::kAuto;  // auto: as in the checkpoint, where they are mapped
   Allocator* allocator = nullptr;  // nullptr: SystemAllocator(); must outlive the back end
 };
 

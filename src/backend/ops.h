@@ -118,8 +118,10 @@ struct SiluMultiplyParams {
   TensorView out;           // [num_tokens, intermediate_size], act
 };
 
-// out[h, j] = sum over window rows i of softmax_j(scale * q[i, h] . k[j]), j < kv_len -
-// window_rows: the softmax runs over all entries that row i sees (its own column and later window
+enum class ReductionKind { kSum, kMean, kMax };
+
+// out[h, j] = sum, or maximum, over window rows i of softmax_j(scale * q[i, h] . k[j]), j < kv_len
+// - window_rows: the softmax runs over all entries that row i sees (its own column and later window
 // columns by causality), the window's own columns are then dropped (docs/methods.md, "Window
 // scores"). `window` limits what a row sees as in PrefillAttention; entries it does not see count
 // 0.
@@ -129,8 +131,9 @@ struct WindowScoresParams {
       keys;  // [num_kv_heads, kv_len, head_dim], kv; head stride free; kv_len >= window_rows
   float scale = 1;
   int64_t window = 0;
-  const int32_t* positions = nullptr;  // [kv_len]; needed when window > 0
-  TensorView out;                      // [num_q_heads, kv_len - window_rows], f32
+  const int32_t* positions = nullptr;                 // [kv_len]; needed when window > 0
+  ReductionKind row_reduction = ReductionKind::kSum;  // kSum or kMax; either is 0 without rows
+  TensorView out;                                     // [num_q_heads, kv_len - window_rows], f32
 };
 
 // out[a, j] += sum over the query heads h of KV head a and the rows i that see entry j of
@@ -216,8 +219,6 @@ struct PoolScoresParams {
   PoolingKind kind = PoolingKind::kMax;
   TensorView out;  // as scores
 };
-
-enum class ReductionKind { kSum, kMean, kMax };
 
 // out[g] = reduction over rows [g * size, (g + 1) * size) with size = num_rows / num_groups,
 // ascending.

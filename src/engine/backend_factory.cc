@@ -10,7 +10,16 @@ namespace {
 Result<std::unique_ptr<Backend>> CreateCpu(const EngineOptions& options) {
   return CreateCpuBackend({.num_threads = options.num_threads,
                            .compute_type = options.compute_type,
+                           .weight_type = options.weight_type,
                            .allocator = options.allocator});
+}
+
+Result<std::unique_ptr<Backend>> CreateCuda(const EngineOptions& options, int device_index) {
+  if (options.weight_type == WeightType::kInt8) {
+    return UnsupportedError(
+        "expected --weights auto on a GPU, but got int8; int8 weights need --device cpu");
+  }
+  return CreateCudaBackend({.device_index = device_index, .compute_type = options.compute_type});
 }
 
 }  // namespace
@@ -20,21 +29,22 @@ Result<std::unique_ptr<Backend>> CreateBackend(const EngineOptions& options) {
   if (device == "cpu") return CreateCpu(options);
   if (device == "reference") {
     const DType type = options.compute_type == ComputeType::kBF16 ? DType::kBF16 : DType::kF32;
-    return CreateReferenceBackend({.activation = type, .kv = type}, options.allocator);
+    return CreateReferenceBackend({.activation = type, .kv = type, .weights = options.weight_type},
+                                  options.allocator);
   }
   if (device == "auto") {
     if (ListCudaDevices().empty()) return CreateCpu(options);
-    return CreateCudaBackend({.device_index = 0, .compute_type = options.compute_type});
+    return CreateCuda(options, 0);
   }
   if (device == "cuda") {
-    return CreateCudaBackend({.device_index = 0, .compute_type = options.compute_type});
+    return CreateCuda(options, 0);
   }
   if (device.starts_with("cuda:")) {
     const std::string_view number = device.substr(5);
     int index = 0;
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), index);
     if (error == std::errc() && end == number.data() + number.size() && index >= 0) {
-      return CreateCudaBackend({.device_index = index, .compute_type = options.compute_type});
+      return CreateCuda(options, index);
     }
   }
   return InvalidArgumentError("--device is '" + options.device +

@@ -16,8 +16,11 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "io/file.h"
+#include "method/method_config.h"
 #include "model/decoder_model.h"
 #include "model/generation_config.h"
+#include "model/model_profile.h"
+#include "model/weight_source.h"
 #include "text/tokenizer.h"
 
 namespace fastkv {
@@ -27,7 +30,10 @@ struct EngineOptions {
   std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
-  bool bf16_rope = false;  // RopeConfig::round_to_bf16
+  WeightType weight_type = WeightType::kAuto;
+  bool bf16_rope = false;       // RopeConfig::round_to_bf16
+  std::string profile_path;     // the model's profile; empty: the one beside the model, if any
+  bool ignore_profile = false;  // look at no profile, so that a damaged one stops nothing
   Allocator* allocator =
       nullptr;                   // host memory; nullptr: SystemAllocator(); must outlive the engine
   const Clock* clock = nullptr;  // nullptr: SystemClock(); must outlive the engine
@@ -46,6 +52,12 @@ class Engine {
   static Result<std::unique_ptr<Engine>> Load(
       FileSystem& files, const EngineOptions& options,
       const std::function<void(int64_t done, int64_t total)>& on_layer);
+  // An engine without a folder: `source` gives the weights of `config`. There is no tokenizer, and
+  // options.model_path is a name for reports. Errors: those of the source, of the back end and of
+  // memory.
+  static Result<std::unique_ptr<Engine>> FromWeights(
+      const ModelConfig& config, std::unique_ptr<WeightSource> source, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
   ~Engine();
 
   Backend& backend() const { return *backend_; }
@@ -54,6 +66,12 @@ class Engine {
   const GenerationConfig& generation_config() const;
   const Clock& clock() const { return *clock_; }
   const std::string& model_path() const { return model_path_; }
+  // The last part of the path.
+  std::string model_name() const;
+  // The TSP layer of a method that names none, and where it comes from.
+  const DefaultTspLayer& default_tsp_layer() const { return default_tsp_layer_; }
+  // `method` with what it leaves to the model filled in.
+  MethodConfig WithModelDefaults(MethodConfig method) const;
   // Device memory that the weights take, from allocations; mapped weights count nothing.
   int64_t weight_memory_bytes() const { return weight_memory_bytes_; }
 
@@ -71,6 +89,13 @@ class Engine {
   static Result<std::unique_ptr<Engine>> LoadUnguarded(
       FileSystem& files, const EngineOptions& options,
       const std::function<void(int64_t done, int64_t total)>& on_layer);
+  static Result<std::unique_ptr<Engine>> FromWeightsUnguarded(
+      const ModelConfig& config, std::unique_ptr<WeightSource> source, const EngineOptions& options,
+      const std::function<void(int64_t done, int64_t total)>& on_layer);
+  // Everything but the tokenizer. REQUIRES: backend_ is made.
+  Status LoadModel(ModelConfig config, GenerationConfig generation,
+                   std::unique_ptr<WeightSource> source, const EngineOptions& options,
+                   const std::function<void(int64_t done, int64_t total)>& on_layer);
 
   std::string model_path_;
   const Clock* clock_;
@@ -80,6 +105,7 @@ class Engine {
   std::unique_ptr<DecoderModel> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Status tokenizer_status_;
+  DefaultTspLayer default_tsp_layer_;
   int64_t weight_memory_bytes_ = 0;
 };
 

@@ -18,14 +18,14 @@ constexpr int64_t kBlockStepTokens = 64;
 // Rows of logits that prompt scoring holds at a time.
 constexpr int64_t kScoreBlockTokens = 64;
 
-int64_t ChooseBlockTokens(const BackendInfo& info, const ModelConfig& config) {
-  const LayerPlan one_token{.tokens_in = 1, .kv_len = 1, .tokens_out = 1};
-  const double flops_per_token = LayerFlops(config, one_token, 0, 0, 1, 1);
-  const auto tokens = static_cast<int64_t>(info.block_flops / flops_per_token);
-  return std::clamp(RoundUp(tokens, kBlockStepTokens), kMinBlockTokens, info.max_block_tokens);
+Status CheckCancelled(const CancelFlag* cancel) {
+  if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled during prefill");
+  return OkStatus();
 }
 
-Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
+}  // namespace
+
+Status CheckPromptIds(std::span<const int32_t> ids, const ModelConfig& config) {
   if (ids.empty()) {
     return InvalidArgumentError("the prompt is empty; give at least one token");
   }
@@ -44,32 +44,23 @@ Status CheckIds(std::span<const int32_t> ids, const ModelConfig& config) {
   return OkStatus();
 }
 
-Status CheckCancelled(const CancelFlag* cancel) {
-  if (cancel != nullptr && cancel->cancelled()) return CancelledError("cancelled during prefill");
-  return OkStatus();
+int64_t DefaultBlockTokens(const BackendInfo& info, const ModelConfig& config) {
+  const LayerPlan one_token{.tokens_in = 1, .kv_len = 1, .tokens_out = 1};
+  const double flops_per_token = LayerFlops(config, one_token, 0, 0, 1, 1);
+  const auto tokens = static_cast<int64_t>(info.block_flops / flops_per_token);
+  return std::clamp(RoundUp(tokens, kBlockStepTokens), kMinBlockTokens, info.max_block_tokens);
 }
 
-KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim,
-          .dtype = backend.types().kv};
-}
-
-}  // namespace
-
-Prefill::Prefill(Backend& backend, const DecoderModel& model, const Method& method,
-                 PrefillPlan plan, const PrefillOptions& options)
+Prefill::Prefill(Backend& backend, const DecoderModel& model, PrefillMembers members,
+                 const PrefillOptions& options)
     : backend_(backend),
       model_(model),
-      method_(method),
-      plan_(std::move(plan)),
+      members_(std::move(members)),
+      plan_(members_.CommonPlan()),
       options_(options),
-      selector_(method.NewSelector()),
-      cache_(backend, GeometryOf(backend, model.config())),
       selecting_(!plan_.selection_pass.empty()) {
   if (options_.block_tokens <= 0) {
-    options_.block_tokens = ChooseBlockTokens(backend.info(), model.config());
+    options_.block_tokens = DefaultBlockTokens(backend.info(), model.config());
   }
   total_flops_ = PrefillFlops(model.config(), plan_, LastRows());
 }
@@ -81,9 +72,19 @@ int64_t Prefill::LastRows() const {
 Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderModel& model,
                                                 const Method& method, std::span<const int32_t> ids,
                                                 const PrefillOptions& options) {
-  FASTKV_RETURN_IF_ERROR(CheckIds(ids, model.config()));
-  FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, method.Plan(static_cast<int64_t>(ids.size())));
-  std::unique_ptr<Prefill> prefill(new Prefill(backend, model, method, std::move(plan), options));
+  const Method* const methods[] = {&method};
+  return Start(backend, model, methods, ids, options);
+}
+
+Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderModel& model,
+                                                std::span<const Method* const> methods,
+                                                std::span<const int32_t> ids,
+                                                const PrefillOptions& options) {
+  FASTKV_RETURN_IF_ERROR(CheckPromptIds(ids, model.config()));
+  FASTKV_ASSIGN_OR_RETURN(
+      PrefillMembers members,
+      PrefillMembers::Plan(backend, model.config(), methods, static_cast<int64_t>(ids.size())));
+  std::unique_ptr<Prefill> prefill(new Prefill(backend, model, std::move(members), options));
   prefill->ids_.assign(ids.begin(), ids.end());
   FASTKV_RETURN_IF_ERROR(prefill->AllocateMemory());
   FASTKV_RETURN_IF_ERROR(prefill->stream_->Embed(ids));
@@ -98,11 +99,9 @@ Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderM
 Status Prefill::AllocateMemory() {
   const ModelConfig& config = model_.config();
   const PrefillSizes sizes = SizesOf(plan_, config.num_kv_heads, options_.block_tokens);
-  for (int64_t i = 0; i < config.num_layers; ++i) {
-    FASTKV_RETURN_IF_ERROR(ReserveEntries(backend_, plan_, i, cache_));
-  }
+  FASTKV_RETURN_IF_ERROR(members_.Allocate(options_.block_tokens));
   if (plan_.eviction.has_value()) {
-    FASTKV_RETURN_IF_ERROR(cache_.ReserveTail(plan_.eviction->recent_rows));
+    FASTKV_RETURN_IF_ERROR(members_[0].cache.ReserveTail(plan_.eviction->recent_rows));
     FASTKV_ASSIGN_OR_RETURN(eviction_, TailEviction::Create(backend_, model_, plan_));
   }
   const int64_t layer_kv_bytes =
@@ -119,10 +118,6 @@ Status Prefill::AllocateMemory() {
   FASTKV_ASSIGN_OR_RETURN(log_sum_exp_,
                           backend_.Allocate(4 * config.num_q_heads * sizes.log_sum_exp_rows,
                                             "normalisers of a block's attention"));
-  FASTKV_ASSIGN_OR_RETURN(kv_indices_,
-                          backend_.Allocate(4 * sizes.kv_indices, "indices of kept entries"));
-  FASTKV_ASSIGN_OR_RETURN(
-      token_indices_, backend_.Allocate(4 * sizes.token_indices, "indices of propagated tokens"));
   return OkStatus();
 }
 
@@ -133,16 +128,16 @@ void Prefill::BeginLayer() {
   const int64_t num_tokens = layer_plan().tokens_in;
   FASTKV_CHECK_EQ(num_tokens, stream_->num_tokens());
   recorder_->BeginLayer(layer_plan(), layer_);
-  if (selecting_ || !StoresInPlace(plan_, layer_)) {
+  LayerKv* const kept = selecting_ ? nullptr : members_.StoreInPlace(layer_);
+  if (kept == nullptr) {
     const DType dtype = backend_.types().kv;
     keys_ = layer_keys_.View(dtype, {config.num_kv_heads, num_tokens, config.head_dim});
     values_ = layer_values_.View(dtype, {config.num_kv_heads, num_tokens, config.head_dim});
     return;
   }
-  LayerKv& kept = cache_.layer(layer_);
-  keys_ = kept.FrozenKeys();
-  values_ = kept.FrozenValues();
-  const TensorView kept_positions = kept.FrozenPositions();
+  keys_ = kept->FrozenKeys();
+  values_ = kept->FrozenValues();
+  const TensorView kept_positions = kept->FrozenPositions();
   for (int64_t head = 0; head < config.num_kv_heads; ++head) {
     backend_.Copy(kept_positions.Rows(head, head + 1).data(), stream_->positions(), 4 * num_tokens);
   }
@@ -265,30 +260,17 @@ Status Prefill::SelectAndStore() {
   const LayerPlan plan = layer_plan();
   const LayerEntries entries{.keys = keys_, .values = values_, .positions = stream_->positions()};
   if (eviction_.has_value()) {
-    StoreSplit(backend_, entries, plan_.eviction->recent_rows, cache_.layer(layer_));
+    StoreSplit(backend_, entries, plan_.eviction->recent_rows, members_[0].cache.layer(layer_));
   }
-  const bool drops_entries = !selecting_ && !plan.keeps_all();
-  if (!drops_entries && !plan.may_cut() && !plan.observation.any()) return OkStatus();
   LayerInputs inputs = recorder_->Inputs();
   inputs.prompt_tokens = plan_.prompt_tokens;
   inputs.keys = keys_;
   inputs.values = values_;
   inputs.positions = stream_->positions();
   inputs.protected_tokens = ReceivedIndices(plan_.protected_tokens, stream_->host_positions());
-  LayerObservation observation(backend_, recorder_->scratch(), inputs);
-  Selection selection;
-  selection.tokens_out = plan.tokens_out;
-  if (drops_entries) {
-    const int64_t num_kv_heads = model_.config().num_kv_heads;
-    selection.kv_indices = plan.unequal_heads
-                               ? kv_indices_.View(DType::kI32, {plan.MaxEntries(num_kv_heads)})
-                               : kv_indices_.View(DType::kI32, {num_kv_heads, plan.kv_len});
-  }
-  if (plan.may_cut()) {
-    selection.token_indices = token_indices_.View(DType::kI32, {plan.cut_tokens});
-  }
-  FASTKV_RETURN_IF_ERROR(selector_->Select(plan_, layer_, observation, selection));
-  if (drops_entries) StoreSelected(backend_, entries, plan, selection, cache_.layer(layer_));
+  FASTKV_ASSIGN_OR_RETURN(
+      const Selection selection,
+      members_.SelectAndStore(layer_, selecting_, entries, inputs, recorder_->scratch()));
   if (selecting_) return OkStatus();
   if (plan.cut_is_open) FASTKV_RETURN_IF_ERROR(Replan(selection.tokens_out));
   return selection.tokens_out < plan.tokens_in ? Propagate(selection) : OkStatus();
@@ -296,12 +278,14 @@ Status Prefill::SelectAndStore() {
 
 Status Prefill::Replan(int64_t tokens_out) {
   decided_.push_back({.layer = layer_, .tokens_out = tokens_out});
-  FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, method_.Plan(plan_.prompt_tokens, decided_));
+  PrefillMember& member = members_[0];
+  FASTKV_ASSIGN_OR_RETURN(PrefillPlan plan, member.method->Plan(plan_.prompt_tokens, decided_));
   std::swap(plan, plan_);
+  member.plan = plan_;
   for (int64_t i = layer_ + 1; i < model_.config().num_layers; ++i) {
     FASTKV_CHECK_LE(plan_.layers[i].kv_len, plan.layers[i].kv_len);
     if (plan_.layers[i].kv_len == plan.layers[i].kv_len) continue;
-    FASTKV_RETURN_IF_ERROR(ReserveEntries(backend_, plan_, i, cache_));
+    FASTKV_RETURN_IF_ERROR(ReserveEntries(backend_, plan_, i, member.cache));
   }
   FASTKV_CHECK_EQ(layer_plan().tokens_out, tokens_out);
   total_flops_ = PrefillFlops(model_.config(), plan_, LastRows());
@@ -322,7 +306,8 @@ Status Prefill::Propagate(const Selection& selection) {
 Status Prefill::BeginSecondPass() {
   const int64_t kept = plan_.layers.front().tokens_in;
   propagated_.emplace(kept);
-  FASTKV_RETURN_IF_ERROR(backend_.CopyToHost(propagated_->data(), token_indices_.data(), 4 * kept));
+  FASTKV_RETURN_IF_ERROR(
+      backend_.CopyToHost(propagated_->data(), members_.token_indices(), 4 * kept));
   std::vector<int32_t> kept_ids(kept);
   for (int64_t i = 0; i < kept; ++i) kept_ids[i] = ids_[(*propagated_)[i]];
   FASTKV_RETURN_IF_ERROR(stream_->Embed(kept_ids));
@@ -337,8 +322,12 @@ Status Prefill::FinishPrompt() {
   const int64_t num_tokens = stream_->num_tokens();
   RunHead(backend_, model_, workspace_, stream_->Hidden().Rows(num_tokens - 1, num_tokens),
           logits_.View(DType::kF32, {1, config.vocab_size}));
-  cache_.set_next_position(plan_.next_position());
-  if (options_.score_prompt && plan_.prompt_tokens > 1) FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  for (int64_t i = 0; i < members_.size(); ++i) {
+    members_[i].cache.set_next_position(plan_.next_position());
+  }
+  if (options_.score_prompt && num_tokens == plan_.prompt_tokens && num_tokens > 1) {
+    FASTKV_RETURN_IF_ERROR(ScorePrompt());
+  }
   done_flops_ = total_flops_;
   FASTKV_RETURN_IF_ERROR(backend_.Synchronize());
   layer_keys_.Reset();

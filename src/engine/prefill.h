@@ -16,6 +16,7 @@
 #include "base/cancel.h"
 #include "base/status.h"
 #include "engine/observation_recorder.h"
+#include "engine/prefill_members.h"
 #include "engine/tail_eviction.h"
 #include "engine/token_stream.h"
 #include "kv/kv_cache.h"
@@ -39,7 +40,14 @@ struct PrefillProgress {
   double total_flops = 0;
 };
 
-// Not thread-safe. Model, method and back end must outlive it.
+// Whether `ids` can be a prompt of this model. Errors: kInvalidArgument (no token, an id outside
+// the vocabulary), kLimit (more tokens than the model has positions).
+Status CheckPromptIds(std::span<const int32_t> ids, const ModelConfig& config);
+
+// Tokens in a block for full speed on this back end, for PrefillOptions::block_tokens of 0.
+int64_t DefaultBlockTokens(const BackendInfo& info, const ModelConfig& config);
+
+// Not thread-safe. Model, methods and back end must outlive it.
 class Prefill {
  public:
   // Makes the plan and takes all memory. `ids` has at least one token, each below the vocabulary
@@ -47,9 +55,19 @@ class Prefill {
   static Result<std::unique_ptr<Prefill>> Start(Backend& backend, const DecoderModel& model,
                                                 const Method& method, std::span<const int32_t> ids,
                                                 const PrefillOptions& options);
+  // The same for several methods that read the prompt together: each gets a cache of its own with
+  // the entries that it would have alone. Values are those of reading alone but for rounding: the
+  // last layer runs as many rows as the most demanding method needs. Errors: also kUnsupported,
+  // from Step too, where they cannot (shared_pass.h).
+  static Result<std::unique_ptr<Prefill>> Start(Backend& backend, const DecoderModel& model,
+                                                std::span<const Method* const> methods,
+                                                std::span<const int32_t> ids,
+                                                const PrefillOptions& options);
 
-  // What is being done; open cuts are settled as they are reached.
+  // What is being done, for all methods together; open cuts are settled as they are reached.
   const PrefillPlan& plan() const { return plan_; }
+  // What is done for one of the methods.
+  const PrefillPlan& PlanOf(int64_t method) const { return members_[method].plan; }
   bool done() const { return !selecting_ && layer_ == model_.config().num_layers; }
   // Runs one block of one layer. REQUIRES: !done(). Errors: kCancelled, kDevice, kMemory,
   // kInvalidArgument (no plan fits what was decided); the prefill cannot go on after one.
@@ -64,11 +82,11 @@ class Prefill {
   // was made or where tokens fall at many layers. Where the plan renumbers, the tokens that were
   // read the second time: entry i stands at position i of the cache.
   const std::optional<std::vector<int32_t>>& propagated() const { return propagated_; }
-  // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for or N
-  // is 1.
+  // Mean natural-log probability of tokens 1 .. N-1, or nothing where it was not asked for, N is 1,
+  // or some tokens did not go through all layers.
   std::optional<double> mean_logprob() const { return mean_logprob_; }
-  // The cache, once. Its next position is the plan's.
-  KvCache TakeCache() { return std::move(cache_); }
+  // The cache of a method, once. Its next position is the plan's.
+  KvCache TakeCache(int64_t method = 0) { return std::move(members_[method].cache); }
   // What drops entries while decoding, once; nothing where the plan has no eviction.
   std::optional<TailEviction> TakeEviction() { return std::move(eviction_); }
 
@@ -77,7 +95,7 @@ class Prefill {
   // the blocks of what is left.
   enum class Stage { kLayer, kMlp };
 
-  Prefill(Backend& backend, const DecoderModel& model, const Method& method, PrefillPlan plan,
+  Prefill(Backend& backend, const DecoderModel& model, PrefillMembers members,
           const PrefillOptions& options);
 
   Status AllocateMemory();
@@ -110,11 +128,10 @@ class Prefill {
 
   Backend& backend_;
   const DecoderModel& model_;
-  const Method& method_;
-  PrefillPlan plan_;
+  PrefillMembers members_;
+  PrefillPlan plan_;  // of the pass that serves all members
   PrefillOptions options_;
   std::vector<int32_t> ids_;
-  std::unique_ptr<Selector> selector_;
   std::vector<CutDecision> decided_;
 
   DecoderWorkspace workspace_;
@@ -123,11 +140,8 @@ class Prefill {
   std::optional<TailEviction> eviction_;
   Buffer layer_keys_;  // [num_kv_heads, tokens_in, head_dim], kv
   Buffer layer_values_;
-  Buffer log_sum_exp_;    // [block_tokens, num_q_heads], f32
-  Buffer kv_indices_;     // Selection::kv_indices
-  Buffer token_indices_;  // Selection::token_indices
-  Buffer logits_;         // [1, vocab_size], f32
-  KvCache cache_;
+  Buffer log_sum_exp_;  // [block_tokens, num_q_heads], f32
+  Buffer logits_;       // [1, vocab_size], f32
 
   bool selecting_ = false;  // in the first pass of a prompt that is read twice
   int64_t layer_ = 0;

@@ -72,8 +72,9 @@ Status Session::RunPrefill(const PrefillRequest& request) {
   allocator.ResetPeak();
   const double begin_ms = engine_.clock().NowMs();
 
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> method,
-                          CreateMethod(request.method, ShapeOf(engine_.config())));
+  FASTKV_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Method> method,
+      CreateMethod(engine_.WithModelDefaults(request.method), ShapeOf(engine_.config())));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<fastkv::Prefill> prefill,
                           fastkv::Prefill::Start(engine_.backend(), engine_.model(), *method,
                                                  request.ids, request.options));
@@ -84,12 +85,22 @@ Status Session::RunPrefill(const PrefillRequest& request) {
   }
   report_ = PrefillReport{};
   report_.prefill_ms = engine_.clock().NowMs() - begin_ms;
-  report_.plan = prefill->plan();
-  report_.propagated = prefill->propagated();
-  report_.mean_logprob = prefill->mean_logprob();
   logits_ = prefill->TakeLogits();
-  prompt_ids_.assign(request.ids.begin(), request.ids.end());
-  KvCache cache = prefill->TakeCache();
+  KvCache cache = TakeOver(*prefill, 0, request.ids);
+  if (request.require_method && !report_.dropped_anything()) return NothingDroppedError(request);
+  cache_.emplace(std::move(cache));
+  eviction_ = prefill->TakeEviction();
+  report_.peak_bytes = allocator.peak_bytes() - held_before;
+  FASTKV_RETURN_IF_ERROR(engine_.CheckWeightsIntact());
+  return CheckLogits();
+}
+
+KvCache Session::TakeOver(fastkv::Prefill& prefill, int64_t method, std::span<const int32_t> ids) {
+  report_.plan = prefill.PlanOf(method);
+  report_.propagated = prefill.propagated();
+  report_.mean_logprob = prefill.mean_logprob();
+  prompt_ids_.assign(ids.begin(), ids.end());
+  KvCache cache = prefill.TakeCache(method);
   for (int64_t i = 0; i < engine_.config().num_layers; ++i) {
     LayerReport layer{.tokens_in = report_.plan.layers[i].tokens_in};
     for (int64_t head = 0; head < engine_.config().num_kv_heads; ++head) {
@@ -97,16 +108,57 @@ Status Session::RunPrefill(const PrefillRequest& request) {
     }
     report_.layers.push_back(std::move(layer));
   }
-  if (request.require_method && !report_.dropped_anything()) return NothingDroppedError(request);
-  cache_.emplace(std::move(cache));
-  eviction_ = prefill->TakeEviction();
-  report_.kv_bytes = cache_->bytes_held();
-  const KvGeometry& geometry = cache_->geometry();
+  report_.kv_bytes = cache.bytes_held();
+  const KvGeometry& geometry = cache.geometry();
   report_.full_kv_bytes = geometry.num_layers * geometry.num_kv_heads *
-                          static_cast<int64_t>(request.ids.size()) * geometry.EntryBytes();
-  report_.peak_bytes = allocator.peak_bytes() - held_before;
-  FASTKV_RETURN_IF_ERROR(engine_.CheckWeightsIntact());
-  return CheckLogits();
+                          static_cast<int64_t>(ids.size()) * geometry.EntryBytes();
+  return cache;
+}
+
+Result<std::vector<Session>> Session::PrefillTogether(const Engine& engine,
+                                                      const SharedPrefillRequest& request) {
+  return WithMemoryErrors("reading the prompt",
+                          [&] { return RunPrefillTogether(engine, request); });
+}
+
+Result<std::vector<Session>> Session::RunPrefillTogether(const Engine& engine,
+                                                         const SharedPrefillRequest& request) {
+  Backend& backend = engine.backend();
+  const int64_t held_before = backend.allocator().held_bytes();
+  backend.allocator().ResetPeak();
+  const double begin_ms = engine.clock().NowMs();
+  std::vector<std::unique_ptr<Method>> methods;
+  std::vector<const Method*> borrowed;
+  for (const MethodConfig& config : request.methods) {
+    FASTKV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method,
+                            CreateMethod(config, ShapeOf(engine.config())));
+    borrowed.push_back(method.get());
+    methods.push_back(std::move(method));
+  }
+  FASTKV_ASSIGN_OR_RETURN(
+      const std::unique_ptr<fastkv::Prefill> prefill,
+      fastkv::Prefill::Start(backend, engine.model(), borrowed, request.ids, request.options));
+  while (!prefill->done()) {
+    FASTKV_RETURN_IF_ERROR(prefill->Step());
+    if (request.on_progress) request.on_progress(prefill->progress());
+  }
+  const double prefill_ms = engine.clock().NowMs() - begin_ms;
+  const Buffer logits = prefill->TakeLogits();
+  std::vector<Session> sessions;
+  for (size_t i = 0; i < methods.size(); ++i) {
+    Session session(engine);
+    FASTKV_ASSIGN_OR_RETURN(session.logits_, backend.Allocate(logits.num_bytes(), "logits"));
+    backend.Copy(session.logits_.data(), logits.data(), logits.num_bytes());
+    session.cache_.emplace(session.TakeOver(*prefill, static_cast<int64_t>(i), request.ids));
+    session.report_.prefill_ms = prefill_ms;
+    session.report_.peak_bytes = backend.allocator().peak_bytes() - held_before;
+    sessions.push_back(std::move(session));
+  }
+  // Where there is one method, it may also drop entries while decoding.
+  if (sessions.size() == 1) sessions.front().eviction_ = prefill->TakeEviction();
+  FASTKV_RETURN_IF_ERROR(engine.CheckWeightsIntact());
+  FASTKV_RETURN_IF_ERROR(sessions.front().CheckLogits());
+  return sessions;
 }
 
 Status Session::CheckLogits() const {

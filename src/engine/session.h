@@ -31,6 +31,14 @@ struct PrefillRequest {
   std::function<void(const PrefillProgress&)> on_progress;  // after every block; may be null
 };
 
+// Several methods that read one prompt together.
+struct SharedPrefillRequest {
+  std::span<const int32_t> ids;  // the prompt
+  std::vector<MethodConfig> methods;
+  PrefillOptions options;
+  std::function<void(const PrefillProgress&)> on_progress;  // after every block; may be null
+};
+
 // What became of a layer.
 struct LayerReport {
   int64_t tokens_in = 0;
@@ -95,6 +103,14 @@ class Session {
   // kNumeric where the output is not finite.
   Status Prefill(const PrefillRequest& request);
 
+  // One session for each method, in their order, from one pass over the prompt: they hold the
+  // entries that each would hold alone, with values that differ by rounding at most. The reports'
+  // times and peaks are those of the pass. REQUIRES: at least one method. Errors: as Prefill;
+  // kUnsupported where the methods cannot share a pass (shared_pass.h): run them one after another
+  // then.
+  static Result<std::vector<Session>> PrefillTogether(const Engine& engine,
+                                                      const SharedPrefillRequest& request);
+
   // Goes on with further prompt tokens behind what is there: they attend to the kept entries and to
   // each other, at their true positions. REQUIRES: a successful Prefill, and a prompt that was not
   // decoded behind, since the last generated token has not been run. Errors: kInvalidArgument (an
@@ -122,6 +138,10 @@ class Session {
 
  private:
   Status RunPrefill(const PrefillRequest& request);
+  static Result<std::vector<Session>> RunPrefillTogether(const Engine& engine,
+                                                         const SharedPrefillRequest& request);
+  // Reports what a finished prefill did for one of its methods, and hands over its cache.
+  KvCache TakeOver(fastkv::Prefill& prefill, int64_t method, std::span<const int32_t> ids);
   Status RunAppend(std::span<const int32_t> ids, const CancelFlag* cancel);
   Status MakeDecoder(int64_t max_tokens);
   // kNumeric where the logits hold NaN or infinity.

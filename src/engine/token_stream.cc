@@ -48,20 +48,34 @@ Status TokenStream::Embed(std::span<const int32_t> ids) {
   return backend_->Synchronize();
 }
 
-Status TokenStream::Keep(const int32_t* indices, int64_t count, bool final) {
+void TokenStream::Gather(const Columns& from, int64_t num_tokens, const int32_t* indices,
+                         int64_t count, const Columns& to) const {
   const ModelConfig& config = model_->config();
-  const auto gather = [&](const Buffer& from, const Buffer& to, DType dtype, int64_t columns) {
-    backend_->GatherRows({.x = from.View(dtype, {num_tokens_, columns}),
+  const auto gather = [&](const Buffer& source, const Buffer& target, DType dtype,
+                          int64_t columns) {
+    backend_->GatherRows({.x = source.View(dtype, {num_tokens, columns}),
                           .indices = indices,
-                          .out = to.View(dtype, {count, columns})});
+                          .out = target.View(dtype, {count, columns})});
   };
-  gather(now_.hidden, next_.hidden, DType::kF32, config.hidden_size);
-  gather(now_.positions, next_.positions, DType::kI32, 1);
-  gather(now_.cos_sin, next_.cos_sin, DType::kF32, config.head_dim);
+  gather(from.hidden, to.hidden, DType::kF32, config.hidden_size);
+  gather(from.positions, to.positions, DType::kI32, 1);
+  gather(from.cos_sin, to.cos_sin, DType::kF32, config.head_dim);
+}
+
+Status TokenStream::Keep(const int32_t* indices, int64_t count, bool final) {
+  Gather(now_, num_tokens_, indices, count, next_);
   FASTKV_RETURN_IF_ERROR(backend_->Synchronize());
   std::swap(now_, next_);
   num_tokens_ = count;
   if (final) next_ = Columns{};
+  host_positions_.resize(count);
+  return backend_->CopyToHost(host_positions_.data(), now_.positions.data(), 4 * count);
+}
+
+Status TokenStream::CopyFrom(const TokenStream& other, const int32_t* indices, int64_t count) {
+  Gather(other.now_, other.num_tokens_, indices, count, now_);
+  FASTKV_RETURN_IF_ERROR(backend_->Synchronize());
+  num_tokens_ = count;
   host_positions_.resize(count);
   return backend_->CopyToHost(host_positions_.data(), now_.positions.data(), 4 * count);
 }

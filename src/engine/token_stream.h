@@ -31,6 +31,10 @@ class TokenStream {
   // comes after this one, and memory for the longer stream is given back. Errors: kDevice.
   Status Keep(const int32_t* indices, int64_t count, bool final);
 
+  // Starts (again) with the tokens `indices` (device, ascending) of `other`, which keeps them.
+  // REQUIRES: room for them. Errors: kDevice.
+  Status CopyFrom(const TokenStream& other, const int32_t* indices, int64_t count);
+
   int64_t num_tokens() const { return num_tokens_; }
   TensorView Hidden() const;         // [num_tokens, hidden_size], f32
   TensorView CosSin() const;         // [num_tokens, head_dim], f32
@@ -46,6 +50,9 @@ class TokenStream {
   };
   TokenStream(Backend& backend, const DecoderModel& model) : backend_(&backend), model_(&model) {}
   Result<Columns> AllocateColumns(int64_t tokens) const;
+  // Copies tokens `indices` of the `num_tokens` in `from`.
+  void Gather(const Columns& from, int64_t num_tokens, const int32_t* indices, int64_t count,
+              const Columns& to) const;
 
   Backend* backend_;
   const DecoderModel* model_;

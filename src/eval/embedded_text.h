@@ -6,9 +6,11 @@
 
 namespace fastkv {
 
-extern const std::string_view kGrammarJson;       // data/grammar.json
-extern const std::string_view kSelectionPageCss;  // data/selection_page.css
-extern const std::string_view kEvalPageCss;       // data/eval_page.css, on top of it
+extern const std::string_view kGrammarJson;         // data/grammar.json
+extern const std::string_view kSelectionPageCss;    // data/selection_page.css
+extern const std::string_view kSpeedPageCss;        // data/speed_page.css
+extern const std::string_view kCalibrationPageCss;  // data/calibration_page.css
+extern const std::string_view kEvalPageCss;         // data/eval_page.css, on top of it
 
 }  // namespace fastkv
 

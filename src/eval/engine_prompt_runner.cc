@@ -8,6 +8,7 @@
 #include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "engine/stop_strings.h"
+#include "eval/prefill_groups.h"
 #include "method/method.h"
 
 namespace fastkv {
@@ -32,61 +33,93 @@ std::string FinishText(FinishReason reason) {
 }  // namespace
 
 std::vector<Result<PromptAnswer>> EnginePromptRunner::Answer(
-    const EvalSample& sample, std::span<const EvalRun> runs,
+    const EvalSample& sample, std::span<const EvalRun> runs, int64_t num_done,
     const std::function<void(double)>& on_progress) {
   const auto num_tokens = static_cast<int64_t>(sample.ids.size());
-  const double total_cost = Cost(num_tokens, runs);
+  const double total_cost = Cost(num_tokens, runs, num_done);
   double done_cost = 0;
-  std::vector<Result<PromptAnswer>> answers;
-  for (const EvalRun& run : runs) {
-    const double cost = Cost(num_tokens, {&run, 1});
-    answers.push_back(AnswerOne(sample, run, [&](double share) {
-      if (on_progress) on_progress((done_cost + share * cost) / total_cost);
-    }));
-    done_cost += cost;
+  const auto first = static_cast<size_t>(num_done);
+  std::vector<std::optional<Result<PromptAnswer>>> answers(runs.size());
+  for (const PrefillGroup& group : GroupRuns(engine_.config(), runs, num_tokens)) {
+    if (group.runs.back() < first) continue;
+    std::vector<MethodConfig> methods;
+    for (const size_t run : group.runs) methods.push_back(runs[run].method);
+    Result<ReadSessions> read = Read(sample, methods, [&](double share) {
+      if (on_progress) on_progress((done_cost + share * group.flops) / total_cost);
+    });
+    for (size_t i = 0; i < group.runs.size(); ++i) {
+      if (group.runs[i] < first) continue;
+      std::optional<Result<PromptAnswer>>& answer = answers[group.runs[i]];
+      if (!read.ok()) {
+        answer.emplace(read.status());
+        continue;
+      }
+      answer.emplace(AnswerWith(sample, read->sessions[i]));
+      if (answer->ok()) answer->value().runs_in_prefill = read->runs_in_prefill;
+    }
+    done_cost += group.flops;
   }
-  return answers;
+  std::vector<Result<PromptAnswer>> wanted;
+  for (size_t i = first; i < answers.size(); ++i) wanted.push_back(*std::move(answers[i]));
+  return wanted;
 }
 
-double EnginePromptRunner::Cost(int64_t prompt_tokens, std::span<const EvalRun> runs) const {
+double EnginePromptRunner::Cost(int64_t prompt_tokens, std::span<const EvalRun> runs,
+                                int64_t num_done) const {
   double cost = 0;
-  for (const EvalRun& run : runs) {
-    const Result<std::unique_ptr<Method>> method =
-        CreateMethod(run.method, ShapeOf(engine_.config()));
-    if (!method.ok()) continue;  // the run itself tells
-    const Result<PrefillPlan> plan = (*method)->Plan(std::max<int64_t>(1, prompt_tokens));
-    if (plan.ok()) cost += FlopsOf(*plan);
+  for (const PrefillGroup& group : GroupRuns(engine_.config(), runs, prompt_tokens)) {
+    if (group.runs.back() >= static_cast<size_t>(num_done)) cost += group.flops;
   }
   return std::max(cost, 1.0);
 }
 
-double EnginePromptRunner::FlopsOf(const PrefillPlan& plan) const {
-  return PrefillFlops(engine_.config(), plan, LastLayerRows(plan));
+Result<EnginePromptRunner::ReadSessions> EnginePromptRunner::Read(
+    const EvalSample& sample, std::span<const MethodConfig> methods,
+    const std::function<void(double)>& on_progress) const {
+  const auto read = [&](std::span<const MethodConfig> some) {
+    return Session::PrefillTogether(engine_,
+                                    {.ids = sample.ids,
+                                     .methods = {some.begin(), some.end()},
+                                     .options = {.cancel = cancel_},
+                                     .on_progress = [&](const PrefillProgress& progress) {
+                                       on_progress(progress.done_flops / progress.total_flops);
+                                     }});
+  };
+  Result<std::vector<Session>> together = read(methods);
+  if (together.ok()) {
+    return ReadSessions{.sessions = std::move(together).value(),
+                        .runs_in_prefill = static_cast<int64_t>(methods.size())};
+  }
+  const StatusCode code = together.status().code();
+  if (methods.size() == 1 || (code != StatusCode::kMemory && code != StatusCode::kUnsupported)) {
+    return together.status();
+  }
+  ReadSessions read_alone;
+  for (const MethodConfig& method : methods) {
+    FASTKV_ASSIGN_OR_RETURN(std::vector<Session> alone, read({&method, 1}));
+    read_alone.sessions.push_back(std::move(alone.front()));
+  }
+  return read_alone;
 }
 
-Result<PromptAnswer> EnginePromptRunner::AnswerOne(const EvalSample& sample, const EvalRun& run,
-                                                   const std::function<void(double)>& on_progress) {
-  Session session(engine_);
-  FASTKV_RETURN_IF_ERROR(session.Prefill({.ids = sample.ids,
-                                          .method = run.method,
-                                          .options = {.cancel = cancel_},
-                                          .on_progress = [&](const PrefillProgress& progress) {
-                                            on_progress(progress.done_flops / progress.total_flops);
-                                          }}));
+Result<PromptAnswer> EnginePromptRunner::AnswerWith(const EvalSample& sample, Session& session) {
   const PrefillReport& prefill = session.prefill_report();
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> full,
+                          CreateMethod({.name = "full"}, ShapeOf(engine_.config())));
+  FASTKV_ASSIGN_OR_RETURN(const PrefillPlan full_plan,
+                          full->Plan(static_cast<int64_t>(sample.ids.size())));
   PromptAnswer answer;
   answer.kv_bytes = prefill.kv_bytes;
   answer.full_kv_bytes = prefill.full_kv_bytes;
   answer.prefill_flops = FlopsOf(prefill.plan);
-  const MethodConfig full{.name = "full"};
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> full_method,
-                          CreateMethod(full, ShapeOf(engine_.config())));
-  FASTKV_ASSIGN_OR_RETURN(const PrefillPlan full_plan,
-                          full_method->Plan(static_cast<int64_t>(sample.ids.size())));
   answer.full_prefill_flops = FlopsOf(full_plan);
   answer.prefill_ms = prefill.prefill_ms;
   FASTKV_RETURN_IF_ERROR(Generate(sample, session, answer));
   return answer;
+}
+
+double EnginePromptRunner::FlopsOf(const PrefillPlan& plan) const {
+  return PrefillFlops(engine_.config(), plan, LastLayerRows(plan));
 }
 
 Status EnginePromptRunner::Generate(const EvalSample& sample, Session& session,

@@ -14,7 +14,7 @@
 
 namespace fastkv {
 
-// Greedy decoding. Not thread-safe.
+// Greedy decoding. Runs whose prefill can be shared share it (prefill_groups.h). Not thread-safe.
 class EnginePromptRunner final : public PromptRunner {
  public:
   // Both must outlive it; `cancel` may be null.
@@ -22,13 +22,21 @@ class EnginePromptRunner final : public PromptRunner {
       : engine_(engine), tokenizer_(tokenizer), cancel_(cancel) {}
 
   std::vector<Result<PromptAnswer>> Answer(const EvalSample& sample, std::span<const EvalRun> runs,
+                                           int64_t num_done,
                                            const std::function<void(double)>& on_progress) override;
 
-  double Cost(int64_t prompt_tokens, std::span<const EvalRun> runs) const override;
+  double Cost(int64_t prompt_tokens, std::span<const EvalRun> runs,
+              int64_t num_done) const override;
 
  private:
-  Result<PromptAnswer> AnswerOne(const EvalSample& sample, const EvalRun& run,
-                                 const std::function<void(double)>& on_progress);
+  struct ReadSessions {
+    std::vector<Session> sessions;  // in the order of the methods
+    int64_t runs_in_prefill = 1;
+  };
+  // One pass for all methods; one for each where that does not fit into memory.
+  Result<ReadSessions> Read(const EvalSample& sample, std::span<const MethodConfig> methods,
+                            const std::function<void(double)>& on_progress) const;
+  Result<PromptAnswer> AnswerWith(const EvalSample& sample, Session& session);
   Status Generate(const EvalSample& sample, Session& session, PromptAnswer& answer);
   // The best first token that does not end the answer, where the best of all would.
   Result<std::optional<int32_t>> ForcedFirstToken(const EvalSample& sample,

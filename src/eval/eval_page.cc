@@ -109,7 +109,8 @@ XyChart ChartOf(const EvalSummary& summary, double RunSummary::*x, std::string t
     auto series = std::find_if(chart.series.begin(), chart.series.end(),
                                [&](const ChartSeries& s) { return s.name == run.method; });
     if (series == chart.series.end()) {
-      series = chart.series.insert(series, {.name = run.method, .points = {}});
+      series = chart.series.insert(
+          series, {.name = run.method, .points = {}, .is_reference = run.method == "full"});
     }
     series->points.push_back({.x = run.*x,
                               .y = run.average.mean,

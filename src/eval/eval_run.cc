@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "method/method.h"
 
@@ -76,15 +77,36 @@ Result<std::vector<EvalRun>> MakeEvalRuns(std::span<const std::string> methods,
 
 Json RunSettings(const EvalRun& run) {
   const MethodConfig& method = run.method;
+  const auto or_null = [](const std::optional<int64_t>& value) {
+    return value ? Json(*value) : Json(nullptr);
+  };
   Json json;
   json["label"] = run.label;
   json["method"] = method.name;
   json["kv"] = run.has_budget ? BudgetJson(method.kv) : Json(nullptr);
-  json["tsp"] = BudgetJson(method.tsp);
-  json["tsp_layer"] = method.tsp_layer ? Json(*method.tsp_layer) : Json(nullptr);
-  json["window"] = method.window;
-  json["kernel"] = method.kernel;
-  json["pooling"] = method.pooling == PoolingKind::kMax ? "max" : "avg";
+  json["tsp"] = method.tsp ? BudgetJson(*method.tsp) : Json(nullptr);
+  json["tsp_layer"] = or_null(method.tsp_layer);
+  json["propagate"] = method.propagate;
+  json["retention"] = method.retention;
+  json["window"] = or_null(method.window);
+  json["kernel"] = or_null(method.kernel);
+  json["pooling"] = !method.pooling                        ? Json(nullptr)
+                    : *method.pooling == PoolingKind::kMax ? Json("max")
+                                                           : Json("avg");
+  json["sinks"] = method.sinks;
+  json["filter_layer"] = or_null(method.filter_layer);
+  json["recent_ratio"] = method.recent_ratio;
+  json["decay_ratio"] = method.decay_ratio;
+  json["decode_eviction"] = method.decode_eviction;
+  json["pyramid_beta"] = method.pyramid_beta;
+  json["adakv_alpha"] = method.adakv_alpha;
+  json["future_positions"] = method.future_positions;
+  json["protect_first"] = method.protect_first;
+  json["protect_last"] = method.protect_last;
+  json["protect"] = Json::array();
+  for (const PromptSpan& span : method.protect) {
+    json["protect"].push_back(Json::array({span.begin, span.end}));
+  }
   return json;
 }
 

@@ -55,7 +55,19 @@ TEST(EvalRun, SettingsTellRunsApart) {
         +[](MethodConfig& m) { m.kv = Budget::Tokens(9); },
         +[](MethodConfig& m) { m.tsp = Budget::Rate(0.3); },
         +[](MethodConfig& m) { m.tsp_layer = 3; },
-        +[](MethodConfig& m) { m.pooling = PoolingKind::kAverage; }}) {
+        +[](MethodConfig& m) { m.pooling = PoolingKind::kAverage; },
+        +[](MethodConfig& m) { m.propagate = true; }, +[](MethodConfig& m) { m.retention = "h2o"; },
+        +[](MethodConfig& m) { m.sinks = 5; }, +[](MethodConfig& m) { m.filter_layer = 3; },
+        +[](MethodConfig& m) { m.recent_ratio = 0.3; },
+        +[](MethodConfig& m) { m.decay_ratio = 0.6; },
+        +[](MethodConfig& m) { m.decode_eviction = false; },
+        +[](MethodConfig& m) { m.pyramid_beta = 10; },
+        +[](MethodConfig& m) { m.adakv_alpha = 0.3; },
+        +[](MethodConfig& m) { m.future_positions = 99; },
+        +[](MethodConfig& m) { m.protect_first = 2; }, +[](MethodConfig& m) { m.protect_last = 2; },
+        +[](MethodConfig& m) {
+          m.protect = {{1, 2}};
+        }}) {
     EvalRun other = run;
     change(other.method);
     EXPECT_NE(RunSettings(other), settings);

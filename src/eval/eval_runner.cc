@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
@@ -103,20 +104,23 @@ class Runner {
     }
   }
 
-  // The runs that sample number `i` still needs.
-  std::span<const EvalRun> MissingRuns(size_t i, const ResultLog& log) const {
+  // The runs of sample number `i` whose results are there already.
+  int64_t NumDone(size_t i, const ResultLog& log) const {
     const size_t num_done = log.records().size();
-    const size_t first = SampleOfResult(num_done) == i ? RunOfResult(num_done) : 0;
-    return std::span(job_.runs).subspan(first);
+    return SampleOfResult(num_done) == i ? static_cast<int64_t>(RunOfResult(num_done)) : 0;
   }
 
   const SampleKey& KeyOf(size_t i) const {
     return job_.suite->keys()[static_cast<size_t>(samples_[i])];
   }
 
-  double CostOf(size_t i, const ResultLog& log) const {
-    const int64_t length = KeyOf(i).length;
-    return runner_.Cost(length > 0 ? length : kUnknownLength, MissingRuns(i, log));
+  // The same for all samples of a length, of which there are many.
+  double CostOf(size_t i, const ResultLog& log) {
+    const int64_t length = KeyOf(i).length > 0 ? KeyOf(i).length : kUnknownLength;
+    const int64_t num_done = NumDone(i, log);
+    const auto [cost, is_new] = costs_.try_emplace({length, num_done}, 0);
+    if (is_new) cost->second = runner_.Cost(length, job_.runs, num_done);
+    return cost->second;
   }
 
   void Show(const ResultLog& log, const SampleKey& key, double cost_in_sample) const {
@@ -131,13 +135,16 @@ class Runner {
   Status RunSample(size_t i, ResultLog& log, TimingLog& timings) {
     if (job_.cancel != nullptr && job_.cancel->cancelled()) return Interrupted(log);
     const SampleKey& key = KeyOf(i);
-    const std::span<const EvalRun> runs = MissingRuns(i, log);
+    const int64_t num_done = NumDone(i, log);
+    const std::span<const EvalRun> runs =
+        std::span(job_.runs).subspan(static_cast<size_t>(num_done));
     const double cost = CostOf(i, log);
     Show(log, key, 0);
     const Result<EvalSample> sample = job_.suite->Make(key);
     std::vector<Result<PromptAnswer>> answers;
     if (sample.ok()) {
-      answers = runner_.Answer(*sample, runs, [&](double share) { Show(log, key, share * cost); });
+      answers = runner_.Answer(*sample, job_.runs, num_done,
+                               [&](double share) { Show(log, key, share * cost); });
     } else {
       answers.assign(runs.size(), sample.status());
     }
@@ -222,6 +229,7 @@ class Runner {
   int64_t total_results_ = 0;
   double remaining_cost_ = 0;  // when the run began
   double done_cost_ = 0;
+  std::map<std::pair<int64_t, int64_t>, double> costs_;  // of (length, runs that are done)
 };
 
 }  // namespace

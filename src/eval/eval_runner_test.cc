@@ -59,11 +59,11 @@ class FakeSuite final : public Suite {
 class FakeRunner final : public PromptRunner {
  public:
   std::vector<Result<PromptAnswer>> Answer(
-      const EvalSample& sample, std::span<const EvalRun> runs,
+      const EvalSample& sample, std::span<const EvalRun> runs, int64_t num_done,
       const std::function<void(double)>& on_progress) override {
     std::vector<Result<PromptAnswer>> answers;
     on_progress(0.5);
-    for (const EvalRun& run : runs) {
+    for (const EvalRun& run : runs.subspan(static_cast<size_t>(num_done))) {
       ++num_answers;
       asked[{sample.ids[0], run.label}] += 1;
       if (num_answers == fail_at) {
@@ -83,8 +83,9 @@ class FakeRunner final : public PromptRunner {
     }
     return answers;
   }
-  double Cost(int64_t /*prompt_tokens*/, std::span<const EvalRun> runs) const override {
-    return static_cast<double>(runs.size());
+  double Cost(int64_t /*prompt_tokens*/, std::span<const EvalRun> runs,
+              int64_t num_done) const override {
+    return static_cast<double>(runs.size()) - static_cast<double>(num_done);
   }
 
   int64_t num_answers = 0;
@@ -231,8 +232,8 @@ TEST_F(EvalRunnerTest, RefusesToMixEvaluations) {
   EXPECT_THAT(refusal(), HasSubstr("settings.seed is 1 there and 2 here"));
   suite_.seed = 1;
   runs_[1].method.window = 16;
-  EXPECT_THAT(refusal(), HasSubstr("runs.1.window is 8 there and 16 here"));
-  runs_[1].method.window = 8;
+  EXPECT_THAT(refusal(), HasSubstr("runs.1.window is null there and 16 here"));
+  runs_[1].method.window.reset();
   runs_.pop_back();
   EXPECT_THAT(refusal(), HasSubstr("runs.2 is {\"label\":\"wrong\""));
   EXPECT_THAT(refusal(), HasSubstr("there and nothing here"));

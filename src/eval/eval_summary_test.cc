@@ -220,6 +220,9 @@ TEST(XyChart, PointsStandWhereTheyBelong) {
   // 40 + 386 log(0.1 / 0.05) / log(1 / 0.05) = 129.3, and (246 + 12) / 2 = 129.
   EXPECT_THAT(svg, HasSubstr("<path class=\"line\" d=\"M129.3 129.0L426.0 12.0\"/>"));
   EXPECT_THAT(svg, HasSubstr("<title>ten</title>"));
+  EXPECT_THAT(svg, Not(HasSubstr("reference")));
+  chart.series[0].is_reference = true;
+  EXPECT_THAT(RenderXyChart(chart), HasSubstr("<path class=\"reference\" d=\"M40 129.0H426\"/>"));
   EXPECT_EQ(RenderXyChart({.title = "t", .x_title = "x", .series = {{.name = "a", .points = {}}}}),
             "");
 }

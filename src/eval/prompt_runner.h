@@ -33,15 +33,18 @@ class PromptRunner {
  public:
   virtual ~PromptRunner() = default;
 
-  // One answer, or why there is none, for each of `runs` in their order. The answers are the same
-  // whichever runs are asked together. kCancelled, kDevice and kIo mean that going on is no use.
-  // `on_progress` is given the share of this call's work that is done; it may be null.
+  // One answer, or why there is none, for each of `runs` in their order, without the first
+  // `num_done`, which were answered before: they are given all the same, since which runs share a
+  // prefill must not depend on where an evaluation was stopped. kCancelled, kDevice and kIo mean
+  // that going on is no use. `on_progress` is given the share of this call's work that is done; it
+  // may be null.
   virtual std::vector<Result<PromptAnswer>> Answer(
-      const EvalSample& sample, std::span<const EvalRun> runs,
+      const EvalSample& sample, std::span<const EvalRun> runs, int64_t num_done,
       const std::function<void(double)>& on_progress) = 0;
 
-  // The work that `runs` take together on a prompt of this length, in operations of prefill.
-  virtual double Cost(int64_t prompt_tokens, std::span<const EvalRun> runs) const = 0;
+  // The work of such a call on a prompt of this length, in operations of prefill.
+  virtual double Cost(int64_t prompt_tokens, std::span<const EvalRun> runs,
+                      int64_t num_done) const = 0;
 };
 
 }  // namespace fastkv

@@ -37,6 +37,7 @@ TEST(PythonStrings, BrokenLiteralsEndTheReading) {
   EXPECT_THAT(ValuesIn("'''open"), IsEmpty());
   EXPECT_THAT(ValuesIn("'\\x4'"), IsEmpty());
   EXPECT_THAT(ValuesIn("'\\"), IsEmpty());
+  EXPECT_THAT(ValuesIn("b'bytes' 'x'"), IsEmpty());
   EXPECT_THAT(ValuesIn("'\\ud800'"), IsEmpty());
 }
 

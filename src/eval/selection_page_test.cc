@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "eval/html_for_test.h"
 #include "eval/human_format.h"
 #include "eval/selection_density.h"
 
@@ -16,12 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-size_t Occurrences(std::string_view text, std::string_view part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
 
 // Two layers of two heads over ten tokens, a cut after layer 0, the answer at tokens 4 and 5.
 SelectionPageData SmallData() {
@@ -41,26 +36,6 @@ SelectionPageData SmallData() {
   data.propagated = {0, 4, 5, 8, 9};
   data.facts = {{.sentence = {2, 7}, .value = {4, 6}, .label = "42"}};
   return data;
-}
-
-// Every opened element but void ones is closed, in order; enough to notice a broken nesting.
-void ExpectBalanced(const std::string& html) {
-  std::vector<std::string> open;
-  for (size_t at = html.find('<'); at != html.npos; at = html.find('<', at + 1)) {
-    const size_t end = html.find('>', at);
-    ASSERT_NE(end, html.npos);
-    const std::string tag = html.substr(at + 1, end - at - 1);
-    std::string name = tag.substr(0, tag.find_first_of(" /\n", 1));
-    if (tag[0] == '!' || name == "meta" || tag.back() == '/') continue;
-    if (tag[0] != '/') {
-      open.push_back(name);
-      continue;
-    }
-    ASSERT_FALSE(open.empty()) << "</" << tag;
-    ASSERT_EQ("/" + open.back(), name);
-    open.pop_back();
-  }
-  EXPECT_TRUE(open.empty()) << open.back();
 }
 
 TEST(SelectionPage, IsOneBalancedSelfContainedFile) {

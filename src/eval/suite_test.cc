@@ -7,6 +7,7 @@
 #include <set>
 
 #include "eval/suite_list.h"
+#include "eval/valid_utf8.h"
 #include "io/memory_file_system.h"
 
 namespace fastkv {
@@ -28,6 +29,12 @@ TEST(ExcerptAround, ShowsTheSpansAndMarksTheGaps) {
 
 TEST(ExcerptAround, CutsBetweenCharacters) {
   EXPECT_EQ(ExcerptAround("ääxää", {{4, 5}}, 1), " … äxä … ");
+}
+
+TEST(ValidUtf8, ReplacesBrokenBytes) {
+  EXPECT_EQ(ValidUtf8("plain"), "plain");
+  EXPECT_EQ(ValidUtf8("a\xc3"), "a\xef\xbf\xbd");
+  EXPECT_EQ(ValidUtf8("\xff\xfeä"), "\xef\xbf\xbd\xef\xbf\xbdä");
 }
 
 TEST(SampleSeed, EveryNameAndSeedHasItsOwn) {

@@ -5,13 +5,9 @@
 #include "text/unicode_utf8.h"
 
 namespace fastkv {
-namespace {
-
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
-}  // namespace
 
 std::string ValidUtf8(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
   std::string valid;
   while (const std::optional<size_t> at = FindInvalidUtf8(text)) {
     valid += text.substr(0, *at);

@@ -1,4 +1,4 @@
-// Text that may be broken, made fit for JSON and pages.
+// Text from outside, made fit for JSON and for scorers.
 #ifndef FASTKV_EVAL_VALID_UTF8_H_
 #define FASTKV_EVAL_VALID_UTF8_H_
 

@@ -97,6 +97,10 @@ class ChartWriter {
   void WriteSeries(size_t index) {
     const ChartSeries& series = chart_.series[index];
     html_ += fmt::format("<g class=\"s{}\">", index % kNumColours);
+    if (series.is_reference && !series.points.empty()) {
+      html_ += fmt::format("<path class=\"reference\" d=\"M{} {:.1f}H{}\"/>", kLeft,
+                           PlaceY(series.points.front().y), kRight);
+    }
     std::string line;
     for (const ChartPoint& point : series.points) {
       line += fmt::format("{}{:.1f} {:.1f}", line.empty() ? "M" : "L", PlaceX(XOf(point)),

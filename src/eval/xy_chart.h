@@ -18,6 +18,7 @@ struct ChartPoint {
 struct ChartSeries {
   std::string name;
   std::vector<ChartPoint> points;  // joined by a line in this order
+  bool is_reference = false;       // its first point's height is drawn across the whole chart
 };
 
 struct XyChart {

@@ -1,5 +1,6 @@
 #include "kv/kv_cache.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -16,16 +17,27 @@ KvCache::KvCache(Backend& backend, const KvGeometry& geometry)
 Status KvCache::AppendTokens(int64_t num_tokens) {
   const int64_t new_len = tail_len_ + num_tokens;
   for (LayerKv& layer : layers_) {
+    const int64_t capacity = layer.tail_capacity();
     FASTKV_RETURN_IF_ERROR(layer.ReserveTail(*backend_, tail_len_, new_len));
+    if (layer.tail_capacity() != capacity) num_positions_written_ = tail_len_;
   }
-  std::vector<int32_t> positions(num_tokens);
-  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(next_position_));
-  for (LayerKv& layer : layers_) {
-    FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(layer.TailPositions(tail_len_, new_len).data(),
-                                                  positions.data(), num_tokens * 4));
-  }
+  if (new_len > num_positions_written_) FASTKV_RETURN_IF_ERROR(WritePositionsAhead());
   tail_len_ = new_len;
   next_position_ += num_tokens;
+  return OkStatus();
+}
+
+Status KvCache::WritePositionsAhead() {
+  int64_t capacity = layers_.front().tail_capacity();
+  for (const LayerKv& layer : layers_) capacity = std::min(capacity, layer.tail_capacity());
+  std::vector<int32_t> positions(capacity - tail_len_);
+  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(next_position_));
+  for (LayerKv& layer : layers_) {
+    FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(layer.TailPositions(tail_len_, capacity).data(),
+                                                  positions.data(),
+                                                  static_cast<int64_t>(positions.size()) * 4));
+  }
+  num_positions_written_ = capacity;
   return OkStatus();
 }
 
@@ -35,6 +47,7 @@ Status KvCache::ReserveTail(int64_t tail_len) {
     FASTKV_RETURN_IF_ERROR(layer.ReserveTail(*backend_, 0, tail_len, /*exact=*/true));
   }
   tail_len_ = tail_len;
+  num_positions_written_ = tail_len;
   return OkStatus();
 }
 
@@ -59,6 +72,7 @@ void KvCache::KeepTail(const ConstTensorView& indices) {
                         spare_positions_.View(DType::kI32, {geometry_.num_kv_heads, count}));
   }
   tail_len_ = count;
+  num_positions_written_ = count;
 }
 
 Result<std::vector<int32_t>> KvCache::PositionsOf(int64_t layer, int64_t kv_head) const {
@@ -84,8 +98,20 @@ Result<KvCache> KvCache::Fork() const {
     FASTKV_ASSIGN_OR_RETURN(fork.layers_[i], layers_[i].Fork(*backend_, tail_len_));
   }
   fork.tail_len_ = tail_len_;
+  fork.num_positions_written_ = tail_len_;
   fork.next_position_ = next_position_;
   return fork;
+}
+
+Result<KvCache> KvCache::Copy() const {
+  KvCache copy(*backend_, geometry_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    FASTKV_ASSIGN_OR_RETURN(copy.layers_[i], layers_[i].Copy(*backend_, tail_len_));
+  }
+  copy.tail_len_ = tail_len_;
+  copy.num_positions_written_ = tail_len_;
+  copy.next_position_ = next_position_;
+  return copy;
 }
 
 int64_t KvCache::bytes_held() const {

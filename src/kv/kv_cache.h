@@ -26,7 +26,10 @@ class KvCache {
 
   // The position that the next token gets; set after prefill, counted up by AppendTokens.
   int64_t next_position() const { return next_position_; }
-  void set_next_position(int64_t position) { next_position_ = position; }
+  void set_next_position(int64_t position) {
+    next_position_ = position;
+    num_positions_written_ = tail_len_;
+  }
 
   // Makes room for `num_tokens` more tail entries in every layer and writes their positions
   // next_position() .. next_position() + num_tokens - 1. The caller then stores keys and values
@@ -57,11 +60,18 @@ class KvCache {
   // A second sequence that shares the frozen part and owns a copy of the tail. Errors: kMemory.
   Result<KvCache> Fork() const;
 
+  // A second sequence that shares nothing. Errors: kMemory.
+  Result<KvCache> Copy() const;
+
   // Bytes of device memory held for keys, values and positions, from the allocations themselves. A
   // frozen part that several sequences share counts in each.
   int64_t bytes_held() const;
 
  private:
+  // Writes the positions that the free slots of the tails will have: the device waits for none of
+  // them while it decodes.
+  Status WritePositionsAhead();
+
   Backend* backend_;
   KvGeometry geometry_;
   std::vector<LayerKv> layers_;
@@ -69,6 +79,7 @@ class KvCache {
   LayerKv spare_;
   Buffer spare_positions_;  // [num_kv_heads, tail capacity], i32
   int64_t tail_len_ = 0;
+  int64_t num_positions_written_ = 0;  // slots of every layer's tail whose position stands
   int64_t next_position_ = 0;
 };
 

@@ -56,6 +56,27 @@ class KvCacheTest : public ::testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
+// Positions are written ahead of the tokens; they stand after growth, taking back and forking.
+TEST_F(KvCacheTest, TailPositionsGoOnOneByOne) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {0, 0}).ok());
+  cache.set_next_position(100);
+  ASSERT_TRUE(cache.AppendTokens(3).ok());
+  cache.RemoveLastTokens(2);
+  ASSERT_TRUE(cache.AppendTokens(70).ok());
+  KvCache fork = std::move(cache.Fork()).value();
+  ASSERT_TRUE(fork.AppendTokens(200).ok());
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  for (int64_t layer = 0; layer < kGeometry.num_layers; ++layer) {
+    std::vector<int32_t> expected(72);
+    std::iota(expected.begin(), expected.end(), 100);
+    EXPECT_EQ(cache.PositionsOf(layer, 0).value(), expected);
+    expected.resize(271);
+    std::iota(expected.begin(), expected.end(), 100);
+    EXPECT_EQ(fork.PositionsOf(layer, 0).value(), expected);
+  }
+}
+
 TEST_F(KvCacheTest, CountsTheBytesItHolds) {
   KvCache cache(*backend_, kGeometry);
   EXPECT_EQ(cache.bytes_held(), 0);
@@ -99,6 +120,27 @@ TEST_F(KvCacheTest, TokensCanBeTakenBack) {
   ExpectTail(cache, 2);
 }
 
+TEST_F(KvCacheTest, PositionsFollowTheNextOneWhateverWasTakenBack) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {1, 1}).ok());
+  const auto tail_positions = [&](const KvCache& of) {
+    const int32_t* positions = of.layer(1).View(of.tail_len()).tail_positions;
+    return std::vector<int32_t>(positions, positions + of.tail_len());
+  };
+  cache.set_next_position(10);
+  ASSERT_TRUE(cache.AppendTokens(3).ok());
+  cache.RemoveLastTokens(2);
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  EXPECT_THAT(tail_positions(cache), ElementsAre(10, 11));
+  cache.set_next_position(50);
+  ASSERT_TRUE(cache.AppendTokens(2).ok());
+  EXPECT_THAT(tail_positions(cache), ElementsAre(10, 11, 50, 51));
+  Result<KvCache> fork = cache.Fork();
+  ASSERT_TRUE(fork.ok());
+  ASSERT_TRUE(fork->AppendTokens(1).ok());
+  EXPECT_THAT(tail_positions(*fork), ElementsAre(10, 11, 50, 51, 52));
+}
+
 TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
   KvCache cache(*backend_, kGeometry);
   ASSERT_TRUE(Reserve(cache, {3, 3}).ok());
@@ -112,6 +154,97 @@ TEST_F(KvCacheTest, AForkSharesTheFrozenPartAndOwnsItsTail) {
   ASSERT_TRUE(fork->AppendTokens(1).ok());
   EXPECT_EQ(cache.tail_len(), 2);
   EXPECT_EQ(fork->tail_len(), 3);
+}
+
+TEST_F(KvCacheTest, ACopySharesNothing) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {3, 2}).ok());
+  auto* frozen = static_cast<float*>(
+      const_cast<void*>(cache.layer(1).View(0).frozen_keys.data()));  // this test owns the cache
+  for (int i = 0; i < 5 * 4; ++i) frozen[i] = static_cast<float>(i);
+  cache.set_next_position(7);
+  ASSERT_TRUE(cache.AppendTokens(2).ok());
+  FillTail(cache, 0, 2);
+  Result<KvCache> copy = cache.Copy();
+  ASSERT_TRUE(copy.ok());
+  std::fill_n(frozen, 5 * 4, -1.0F);
+  const KvLayerView view = copy->layer(1).View(2);
+  EXPECT_THAT(std::vector<int64_t>(view.head_begin.begin(), view.head_begin.end()),
+              ElementsAre(0, 3, 5));
+  for (int i = 0; i < 5 * 4; ++i) {
+    ASSERT_EQ(view.frozen_keys.As<float>()[i], static_cast<float>(i));
+  }
+  ExpectTail(*copy, 2);
+  EXPECT_NE(view.tail_keys.data(), cache.layer(1).View(2).tail_keys.data());
+  EXPECT_EQ(copy->next_position(), 9);
+  EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
+}
+
+TEST_F(KvCacheTest, ACopyTakesTheRoomThatUnequalHeadsLeft) {
+  KvCache cache(*backend_, kGeometry);
+  for (int64_t i = 0; i < kGeometry.num_layers; ++i) {
+    ASSERT_TRUE(cache.layer(i).ReserveFrozenEntries(*backend_, 6).ok());
+    cache.layer(i).SetFrozenHeads(std::vector<int64_t>{1, 4});
+  }
+  const Result<KvCache> copy = cache.Copy();
+  ASSERT_TRUE(copy.ok());
+  EXPECT_EQ(copy->layer(0).FrozenLen(1), 4);
+  EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
+}
+
+TEST_F(KvCacheTest, LengthsOfHeadsMayBeKnownAfterTheirMemory) {
+  KvCache cache(*backend_, kGeometry);
+  LayerKv& layer = cache.layer(0);
+  ASSERT_TRUE(layer.ReserveFrozenEntries(*backend_, 8).ok());
+  EXPECT_EQ(layer.FrozenLen(0), 0);
+  EXPECT_EQ(cache.bytes_held(), 8 * kGeometry.EntryBytes());
+  layer.SetFrozenHeads(std::vector<int64_t>{2, 5});
+  EXPECT_EQ(layer.FrozenLen(1), 5);
+  EXPECT_EQ(layer.HeadKeys(0).dim(1), 2);
+  EXPECT_EQ(layer.HeadValues(1).dim(1), 5);
+  const KvLayerView view = layer.View(0);
+  EXPECT_EQ(view.frozen_keys.dim(0), 7);
+  EXPECT_EQ(layer.HeadKeys(1).data(), view.frozen_keys.Rows(2, 7).data());
+  EXPECT_EQ(layer.HeadPositions(1).data(), view.frozen_positions + 2);
+}
+
+TEST_F(KvCacheTest, TailsLoseEntriesLayerByLayer) {
+  KvCache cache(*backend_, kGeometry);
+  ASSERT_TRUE(Reserve(cache, {0, 0}).ok());
+  ASSERT_TRUE(cache.ReserveTail(5).ok());
+  EXPECT_EQ(cache.bytes_held(), 2 * (2 * 5 * 2 * 4 * 4 + 5 * 4));
+  FillTail(cache, 0, 5);
+  for (int64_t i = 0; i < 2; ++i) {
+    auto* positions = cache.layer(i).TailPositions(0, 5).As<int32_t>();
+    std::iota(positions, positions + 5, 10);
+  }
+  cache.set_next_position(15);
+  ASSERT_TRUE(cache.AppendTokens(1).ok());
+  FillTail(cache, 5, 6);
+  Result<KvCache> fork = cache.Fork();
+  ASSERT_TRUE(fork.ok());
+
+  ASSERT_TRUE(cache.ReserveSpare().ok());
+  std::vector<int32_t> indices = {0, 2, 3, 5, 1, 2, 4, 5};
+  cache.KeepTail(TensorView(indices.data(), DType::kI32, {2, 4}));
+  EXPECT_EQ(cache.tail_len(), 4);
+  EXPECT_EQ(cache.next_position(), 16);
+  EXPECT_THAT(cache.PositionsOf(0, 1).value(), ElementsAre(10, 12, 13, 15));
+  EXPECT_THAT(cache.PositionsOf(1, 0).value(), ElementsAre(11, 12, 14, 15));
+  const KvLayerView view = cache.layer(1).View(4);
+  for (int64_t head = 0; head < 2; ++head) {
+    for (int64_t entry = 0; entry < 4; ++entry) {
+      const auto expected = static_cast<float>(1000 * head + indices[4 + entry]);
+      EXPECT_EQ(view.tail_keys.As<float>()[head * view.tail_keys.stride(0) + 4 * entry], expected);
+      EXPECT_EQ(view.tail_values.As<float>()[head * view.tail_values.stride(0) + 4 * entry],
+                -expected);
+    }
+  }
+  // The fork is left alone, and both go on.
+  ExpectTail(*fork, 6);
+  EXPECT_EQ(fork->PositionsOf(0, 0)->size(), 6U);
+  ASSERT_TRUE(cache.AppendTokens(200).ok());
+  EXPECT_EQ(cache.PositionsOf(1, 0)->at(4), 16);
 }
 
 // Refuses after a set number of allocations.

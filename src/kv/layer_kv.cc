@@ -173,11 +173,26 @@ Result<LayerKv> LayerKv::Fork(Backend& backend, int64_t tail_len) const {
   LayerKv fork(geometry_);
   fork.frozen_ = frozen_;
   if (tail_len == 0) return fork;
-  FASTKV_RETURN_IF_ERROR(fork.ReserveTail(backend, 0, tail_capacity_));
+  FASTKV_RETURN_IF_ERROR(fork.ReserveTail(backend, 0, tail_capacity_, /*exact=*/true));
   backend.Copy(fork.tail_keys_.data(), tail_keys_.data(), tail_keys_.num_bytes());
   backend.Copy(fork.tail_values_.data(), tail_values_.data(), tail_values_.num_bytes());
   backend.Copy(fork.tail_positions_.data(), tail_positions_.data(), tail_positions_.num_bytes());
   return fork;
+}
+
+Result<LayerKv> LayerKv::Copy(Backend& backend, int64_t tail_len) const {
+  FASTKV_CHECK(frozen_ != nullptr);
+  FASTKV_ASSIGN_OR_RETURN(LayerKv copy, Fork(backend, tail_len));
+  FASTKV_RETURN_IF_ERROR(
+      copy.ReserveFrozenEntries(backend, frozen_->positions.num_bytes() / DTypeBytes(DType::kI32)));
+  copy.frozen_->head_begin = frozen_->head_begin;
+  const auto copy_buffer = [&](const Buffer& to, const Buffer& from) {
+    backend.Copy(to.data(), from.data(), from.num_bytes());
+  };
+  copy_buffer(copy.frozen_->keys, frozen_->keys);
+  copy_buffer(copy.frozen_->values, frozen_->values);
+  copy_buffer(copy.frozen_->positions, frozen_->positions);
+  return copy;
 }
 
 int64_t LayerKv::bytes_held() const {

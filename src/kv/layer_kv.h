@@ -88,6 +88,8 @@ class LayerKv {
 
   // Shares the frozen part and copies the tail. Errors: kMemory.
   Result<LayerKv> Fork(Backend& backend, int64_t tail_len) const;
+  // Copies both. REQUIRES: ReserveFrozen was called. Errors: kMemory.
+  Result<LayerKv> Copy(Backend& backend, int64_t tail_len) const;
 
   int64_t bytes_held() const;
 

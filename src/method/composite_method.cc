@@ -107,7 +107,10 @@ Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens,
       // Where a rule gives this layer less than the budget, protected tokens may take up to that.
       const int64_t needed =
           TokensNeeded(plan.protected_tokens, prompt_tokens, retention_->TailTokens());
-      capacity = std::max(retention_->LayerCapacity(i, tokens, budget), std::min(needed, budget));
+      capacity = std::max(
+          retention_->LayerCapacity(
+              {.layer = i, .prompt_tokens = prompt_tokens, .tokens = tokens, .capacity = budget}),
+          std::min(needed, budget));
     }
     layer.kv_len = std::min(capacity, tokens);
     if (!layer.keeps_all()) {
@@ -117,9 +120,11 @@ Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens,
           plan.protected_tokens, prompt_tokens, retention_->TailTokens(), layer.kv_len,
           "the number of entries kept per head in layer " + std::to_string(i)));
     }
-    // A budget above the layer's tokens means the prompt is short: nothing is dropped there at all.
+    // A budget above the prompt means that it is short: no token is dropped at all. Behind a cut
+    // the budget, a share of the prompt, may well be above what is left.
+    const bool is_short = tokens == prompt_tokens && budget > tokens;
     const bool last = i == shape_.num_layers - 1;
-    if (propagation_ != nullptr && !last && budget <= tokens) {
+    if (propagation_ != nullptr && !last && !is_short) {
       const CutRequest request{.prompt_tokens = prompt_tokens,
                                .layer = i,
                                .tokens_in = tokens,

@@ -101,40 +101,44 @@ TensorView LayerObservation::Pool(const TensorView& scores, int64_t kernel, Pool
   return pooled;
 }
 
-TensorView LayerObservation::WindowScores(int64_t window) {
+TensorView LayerObservation::WindowScores(int64_t window, ReductionKind rows) {
   const int64_t tokens = num_tokens();
   const TensorView scores =
       scratch_.query_scores_.View(DType::kF32, {shape().num_q_heads, tokens - window});
-  const Held wanted{.content = Content::kWindow, .window = window};
+  const Held wanted{.content = Content::kWindow, .window = window, .rows = rows};
   if (query_scores_ == wanted) return scores;
-  const int64_t rows = inputs_.queries.dim(0);
-  backend_.WindowScores({.q = inputs_.queries.Rows(rows - window, rows),
+  const int64_t num_rows = inputs_.queries.dim(0);
+  backend_.WindowScores({.q = inputs_.queries.Rows(num_rows - window, num_rows),
                          .keys = inputs_.keys,
                          .scale = inputs_.scale,
                          .window = inputs_.sliding_window,
                          .positions = inputs_.positions,
+                         .row_reduction = rows,
                          .out = scores});
   query_scores_ = wanted;
   return scores;
 }
 
-TensorView LayerObservation::GroupScores(int64_t window, int64_t kernel, PoolingKind pooling) {
+TensorView LayerObservation::GroupScores(int64_t window, int64_t kernel, PoolingKind pooling,
+                                         ReductionKind rows) {
   const TensorView grouped = HeadView(num_tokens() - window);
-  const Held wanted{Content::kGroupSums, window, kernel, pooling};
+  const Held wanted{Content::kGroupSums, window, kernel, pooling, rows};
   if (head_scores_ == wanted) return grouped;
-  backend_.ReduceRows({.scores = Pool(WindowScores(window), kernel, pooling),
+  backend_.ReduceRows({.scores = Pool(WindowScores(window, rows), kernel, pooling),
                        .kind = ReductionKind::kSum,
                        .out = grouped});
   head_scores_ = wanted;
   return grouped;
 }
 
-TensorView LayerObservation::TokenScores(int64_t window, int64_t kernel, PoolingKind pooling) {
+TensorView LayerObservation::TokenScores(int64_t window, int64_t kernel, PoolingKind pooling,
+                                         ReductionKind rows) {
   const TensorView summed = TokenView(num_tokens() - window);
-  const Held wanted{Content::kTokenSums, window, kernel, pooling};
+  const Held wanted{Content::kTokenSums, window, kernel, pooling, rows};
   if (token_scores_ == wanted) return summed;
-  backend_.ReduceRows(
-      {.scores = GroupScores(window, kernel, pooling), .kind = ReductionKind::kSum, .out = summed});
+  backend_.ReduceRows({.scores = GroupScores(window, kernel, pooling, rows),
+                       .kind = ReductionKind::kSum,
+                       .out = summed});
   token_scores_ = wanted;
   return summed;
 }

@@ -84,14 +84,17 @@ class LayerObservation {
 
   // u of docs/methods.md, "Window scores": [num_q_heads, tokens - window], f32. REQUIRES: at least
   // `window` query rows were observed.
-  TensorView WindowScores(int64_t window);
+  // `rows`: the sum over the window's rows, or the largest (kMax).
+  TensorView WindowScores(int64_t window, ReductionKind rows = ReductionKind::kSum);
 
   // G of docs/methods.md: window scores pooled per query head, then summed over each KV head's
   // group. [num_kv_heads, tokens - window], f32.
-  TensorView GroupScores(int64_t window, int64_t kernel, PoolingKind pooling);
+  TensorView GroupScores(int64_t window, int64_t kernel, PoolingKind pooling,
+                         ReductionKind rows = ReductionKind::kSum);
 
   // S of docs/methods.md: G summed over the KV heads. [1, tokens - window], f32.
-  TensorView TokenScores(int64_t window, int64_t kernel, PoolingKind pooling);
+  TensorView TokenScores(int64_t window, int64_t kernel, PoolingKind pooling,
+                         ReductionKind rows = ReductionKind::kSum);
 
   // Window scores averaged over each KV head's group, then pooled (AdaKV's order).
   // [num_kv_heads, tokens - window], f32, packed.
@@ -135,6 +138,7 @@ class LayerObservation {
     int64_t window = 0;
     int64_t kernel = 0;
     PoolingKind pooling = PoolingKind::kMax;
+    ReductionKind rows = ReductionKind::kSum;
     bool operator==(const Held&) const = default;
   };
 

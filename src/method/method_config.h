@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/ops.h"
+#include "method/propagation_config.h"
 
 namespace fastkv {
 
@@ -38,17 +39,19 @@ struct PromptSpan {
 // Fields without a comment on ranges are checked by CreateMethod, which names the allowed values.
 struct MethodConfig {
   std::string name = "fastkv";
-  Budget kv = Budget::Rate(0.1);   // entries kept per layer and KV head
-  Budget tsp = Budget::Rate(0.2);  // tokens propagated after the TSP layer
+  Budget kv = Budget::Rate(0.1);  // entries kept per layer and KV head
+  std::optional<Budget> tsp;      // tokens propagated after the TSP layer; not set: TspBudgetOf
   std::optional<int64_t>
       tsp_layer;  // zero-based; not set: the model's profile, else num_layers / 2 - 1
+
+  PropagationConfig propagation;  // which tokens go on, where propagation is on
 
   std::string retention = "snapkv";  // `fastkv` alone: the retention rule beside TSP
   bool propagate = false;  // a retention rule's own name alone: TSP beside it, as in `fastkv`
 
-  std::optional<int64_t> window;  // observation window, in tokens; not set: WindowOf
-  int64_t kernel = 7;             // pooling width, odd
-  PoolingKind pooling = PoolingKind::kMax;
+  std::optional<int64_t> window;       // observation window, in tokens; not set: WindowOf
+  std::optional<int64_t> kernel;       // pooling width, odd; not set: KernelOf
+  std::optional<PoolingKind> pooling;  // not set: PoolingOf
 
   int64_t sinks = 4;                    // streamingllm, expected-attention: first tokens kept
   std::optional<int64_t> filter_layer;  // gemfilter; not set: as the TSP layer
@@ -56,8 +59,8 @@ struct MethodConfig {
   double decay_ratio = 0.7;             // pyramidinfer: what its falling share tends to
   bool decode_eviction = true;          // pyramidinfer: drop entries while decoding too
   int64_t pyramid_beta = 20;            // pyramidkv: steepness of the budget's fall
-  double adakv_alpha = 0.2;             // adakv: share of the budget that every head has for sure
-  int64_t future_positions = 512;       // expected-attention: positions averaged over
+  double adakv_alpha = 0.2;        // adakv, peakkv: share of the budget every head has for sure
+  int64_t future_positions = 512;  // expected-attention: positions averaged over
 
   // Protected tokens are kept in every layer and head and go through every layer, inside the
   // budget; a budget too small for them is an error. What lies behind the prompt's end is ignored.

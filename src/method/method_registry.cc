@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "method/adaptive_rules.h"
 #include "method/composite_method.h"
 #include "method/gemfilter_method.h"
 #include "method/method.h"
@@ -49,10 +50,11 @@ Status CheckLayer(const std::optional<int64_t>& layer, int64_t last, const Model
 
 Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   FASTKV_RETURN_IF_ERROR(CheckBudget(config.kv, "--kv"));
-  FASTKV_RETURN_IF_ERROR(CheckBudget(config.tsp, "--tsp"));
+  FASTKV_RETURN_IF_ERROR(CheckBudget(TspBudgetOf(config), "--tsp"));
   FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.window.value_or(1), 1, "--window", "token"));
-  if (config.kernel < 1 || config.kernel % 2 == 0) {
-    return InvalidArgumentError("--kernel is " + std::to_string(config.kernel) +
+  const int64_t kernel = KernelOf(config);
+  if (kernel < 1 || kernel % 2 == 0) {
+    return InvalidArgumentError("--kernel is " + std::to_string(kernel) +
                                 "; give an odd width of at least 1");
   }
   FASTKV_RETURN_IF_ERROR(CheckLayer(config.tsp_layer, shape.num_layers - 2, shape, "--tsp-layer"));
@@ -82,12 +84,6 @@ Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   return OkStatus();
 }
 
-// The TSP layer that the paper found for three models, L/2 - 1 in each (docs/methods.md,
-// "Token-selective propagation").
-int64_t TspLayerOf(const MethodConfig& config, const ModelShape& shape) {
-  return config.tsp_layer.value_or(shape.num_layers / 2 - 1);
-}
-
 using RetentionFactory = std::unique_ptr<RetentionRule> (*)(const MethodConfig&, const ModelShape&);
 
 const RetentionFactory* FindRetention(const std::string& name);
@@ -96,16 +92,26 @@ std::unique_ptr<Method> CreateFull(const MethodConfig& config, const ModelShape&
   return std::make_unique<CompositeMethod>(config, shape, nullptr, nullptr);
 }
 
-// TSP, where the model has a layer for it, beside a retention rule.
+// Whether a propagation rule stands beside the retention rule.
+bool Propagates(const MethodConfig& config) {
+  return config.name == "fastkv" || config.name == "peakkv" || config.propagate;
+}
+
+// Propagation, where the model has a layer for it, beside a retention rule.
 std::unique_ptr<Method> CreateWithTsp(const MethodConfig& config, const ModelShape& shape,
                                       RetentionFactory retention) {
-  auto tsp = shape.num_layers < 2 ? nullptr : CreateTspRule(config, TspLayerOf(config, shape));
+  auto tsp = shape.num_layers < 2 ? nullptr
+                                  : CreatePropagationRule(config, shape, TspLayerOf(config, shape));
   return std::make_unique<CompositeMethod>(
       config, shape, std::move(tsp), retention == nullptr ? nullptr : retention(config, shape));
 }
 
 std::unique_ptr<Method> CreateFastKv(const MethodConfig& config, const ModelShape& shape) {
   return CreateWithTsp(config, shape, *FindRetention(config.retention));
+}
+
+std::unique_ptr<Method> CreatePeakKv(const MethodConfig& config, const ModelShape& shape) {
+  return CreateWithTsp(config, shape, CreatePeakKvRule);
 }
 
 std::unique_ptr<Method> CreatePyramidInfer(const MethodConfig& config, const ModelShape& shape) {
@@ -129,6 +135,8 @@ struct MethodEntry {
 constexpr std::array kMethods = {
     MethodEntry{"full", CreateFull, nullptr},
     MethodEntry{"fastkv", CreateFastKv, nullptr},
+    MethodEntry{"peakkv", CreatePeakKv, nullptr},
+    MethodEntry{"peak", nullptr, CreatePeakKvRule},
     MethodEntry{"snapkv", nullptr, CreateSnapKvRule},
     MethodEntry{"streamingllm", nullptr, CreateStreamingLlmRule},
     MethodEntry{"h2o", nullptr, CreateH2oRule},
@@ -159,7 +167,27 @@ std::string Joined(const std::vector<std::string>& names) {
 }  // namespace
 
 int64_t WindowOf(const MethodConfig& config) {
-  return config.window.value_or(config.name == "adakv" && !config.propagate ? 32 : 8);
+  const bool is_wide =
+      Propagates(config) ? config.propagation.rule == "asl" : config.name == "adakv";
+  return config.window.value_or(is_wide || config.name == "peakkv" ? 32 : 8);
+}
+
+int64_t KernelOf(const MethodConfig& config) {
+  return config.kernel.value_or(config.name == "peakkv" ? 31 : 7);
+}
+
+Budget TspBudgetOf(const MethodConfig& config) {
+  return config.tsp.value_or(Budget::Rate(config.name == "peakkv" ? 0.05 : 0.2));
+}
+
+int64_t TspLayerOf(const MethodConfig& config, const ModelShape& shape) {
+  return config.tsp_layer.value_or(shape.num_layers / 2 - 1);
+}
+
+PoolingKind PoolingOf(const MethodConfig& config) {
+  const std::string& rule = config.propagation.rule;
+  const bool averages = Propagates(config) && (rule == "asl" || rule == "claa");
+  return config.pooling.value_or(averages ? PoolingKind::kAverage : PoolingKind::kMax);
 }
 
 Result<std::unique_ptr<Method>> CreateMethod(const MethodConfig& config, const ModelShape& shape) {
@@ -169,6 +197,9 @@ Result<std::unique_ptr<Method>> CreateMethod(const MethodConfig& config, const M
     if (FindRetention(config.retention) == nullptr) {
       return InvalidArgumentError("unknown retention rule '" + config.retention +
                                   "'; known rules: " + Joined(RetentionNames()));
+    }
+    if (Propagates(config) && shape.num_layers >= 2) {
+      FASTKV_RETURN_IF_ERROR(CheckPropagation(config, shape, TspLayerOf(config, shape)));
     }
     if (entry.create != nullptr) return entry.create(config, shape);
     if (config.propagate) return CreateWithTsp(config, shape, entry.retention);

@@ -19,7 +19,8 @@ class PyramidKvRule final : public RetentionRule {
   int64_t TailTokens() const override { return window_; }
   Observation Wanted(int64_t tokens) const override { return scores_->Wanted(tokens); }
 
-  int64_t LayerCapacity(int64_t layer, int64_t tokens, int64_t capacity) const override {
+  int64_t LayerCapacity(const LayerBudget& layer_budget) const override {
+    const auto& [layer, prompt_tokens, tokens, capacity] = layer_budget;
     if (tokens <= capacity || num_layers_ < 2) return capacity;
     const int64_t budget = capacity - window_;
     if (tokens < 2 * budget) return capacity;

@@ -12,6 +12,14 @@
 
 namespace fastkv {
 
+// What a layer may keep; all count tokens, the tail included.
+struct LayerBudget {
+  int64_t layer = 0;
+  int64_t prompt_tokens = 0;
+  int64_t tokens = 0;    // that the layer receives
+  int64_t capacity = 0;  // entries per KV head, if all layers kept the same
+};
+
 // Immutable and thread-safe after construction.
 class RetentionRule {
  public:
@@ -21,11 +29,8 @@ class RetentionRule {
   // and to at least 1 (docs/methods.md, "Budgets").
   virtual int64_t TailTokens() const = 0;
 
-  // Entries per KV head that layer `layer` keeps of the `tokens` that it receives, where the budget
-  // is `capacity`. Both count the tail.
-  virtual int64_t LayerCapacity(int64_t /*layer*/, int64_t /*tokens*/, int64_t capacity) const {
-    return capacity;
-  }
+  // Entries per KV head that a layer keeps, the tail included.
+  virtual int64_t LayerCapacity(const LayerBudget& budget) const { return budget.capacity; }
 
   // Each KV head keeps its own number of entries.
   virtual bool UnequalHeads() const { return false; }

@@ -10,7 +10,7 @@ namespace {
 class SnapKvRule final : public RetentionRule {
  public:
   explicit SnapKvRule(const MethodConfig& config)
-      : window_(WindowOf(config)), kernel_(config.kernel), pooling_(config.pooling) {}
+      : window_(WindowOf(config)), kernel_(KernelOf(config)), pooling_(PoolingOf(config)) {}
 
   int64_t TailTokens() const override { return window_; }
   Observation Wanted(int64_t /*tokens*/) const override { return {.query_rows = window_}; }

@@ -8,6 +8,25 @@ ConstTensorView VectorView(const Buffer& buffer) {
   return buffer.View(DType::kF32, {buffer.num_bytes() / DTypeBytes(DType::kF32)});
 }
 
+// All rows at once, or each to the sequence that it belongs to.
+void StoreRows(Backend& backend, const LayerBlock& block, const StoreQkvParams& params) {
+  if (block.row_destinations.empty()) {
+    backend.StoreQkv(params);
+    return;
+  }
+  const int64_t num_tokens = params.qkv.dim(0);
+  FASTKV_CHECK_EQ(block.row_destinations.size(), num_tokens);
+  for (int64_t i = 0; i < num_tokens; ++i) {
+    StoreQkvParams row = params;
+    row.qkv = params.qkv.Rows(i, i + 1);
+    row.cos_sin = params.cos_sin.Rows(i, i + 1);
+    row.q = params.q.Rows(i, i + 1);
+    row.keys = block.row_destinations[i].keys;
+    row.values = block.row_destinations[i].values;
+    backend.StoreQkv(row);
+  }
+}
+
 float NormEpsilon(const DecoderModel& model) {
   return static_cast<float>(model.config().rms_norm_eps);
 }
@@ -99,14 +118,15 @@ void StoreProjection(Backend& backend, const DecoderModel& model, const DecoderW
                      const LayerBlock& block) {
   const LayerWeights& weights = model.layer(block.layer);
   const int64_t num_tokens = block.hidden.dim(0);
-  backend.StoreQkv({.qkv = workspace.Qkv(num_tokens),
-                    .q_norm_weight = VectorView(weights.q_norm),
-                    .k_norm_weight = VectorView(weights.k_norm),
-                    .norm_epsilon = NormEpsilon(model),
-                    .cos_sin = block.cos_sin,
-                    .q = workspace.Queries(num_tokens),
-                    .keys = block.keys,
-                    .values = block.values});
+  StoreRows(backend, block,
+            {.qkv = workspace.Qkv(num_tokens),
+             .q_norm_weight = VectorView(weights.q_norm),
+             .k_norm_weight = VectorView(weights.k_norm),
+             .norm_epsilon = NormEpsilon(model),
+             .cos_sin = block.cos_sin,
+             .q = workspace.Queries(num_tokens),
+             .keys = block.keys,
+             .values = block.values});
 }
 
 void AddAttention(Backend& backend, const DecoderModel& model, const DecoderWorkspace& workspace,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "backend/backend.h"
 #include "base/cancel.h"
@@ -49,12 +50,20 @@ class DecoderWorkspace {
   Buffer mlp_;
 };
 
+// Where the key and value of one token go: [num_kv_heads, 1, head_dim], kv.
+struct KvDestination {
+  TensorView keys;
+  TensorView values;
+};
+
 struct LayerBlock {
   int64_t layer = 0;
   TensorView hidden;        // [num_tokens, hidden_size], f32; read and overwritten
   ConstTensorView cos_sin;  // [num_tokens, head_dim], f32
   TensorView keys;          // [num_kv_heads, num_tokens, head_dim], kv: where this block's keys go
   TensorView values;        // as keys
+  // Instead of keys and values, where every row belongs to another sequence: [num_tokens].
+  std::span<const KvDestination> row_destinations;
 };
 
 // Enqueues the attention of `q` [num_tokens, num_q_heads, head_dim] into `out`

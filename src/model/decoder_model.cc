@@ -137,9 +137,12 @@ Result<std::unique_ptr<DecoderModel>> DecoderModel::Load(
 
   LayerLoader top(backend, source, "");
   FASTKV_ASSIGN_OR_RETURN(
-      model->embedding_,
-      top.Matrix(config.hidden_size, {{"model.embed_tokens.weight", config.vocab_size}}));
-  if (!config.tie_word_embeddings) {
+      const ConstTensorView table,
+      source.Tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}));
+  if (config.tie_word_embeddings) {
+    FASTKV_ASSIGN_OR_RETURN(model->embedding_, backend.PackWeight({&table, 1}));
+  } else {
+    FASTKV_ASSIGN_OR_RETURN(model->embedding_, backend.PackTable(table));
     FASTKV_ASSIGN_OR_RETURN(
         model->head_, top.Matrix(config.hidden_size, {{"lm_head.weight", config.vocab_size}}));
   }

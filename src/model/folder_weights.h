@@ -23,8 +23,7 @@ class FolderWeights final : public WeightSource {
   Result<ConstTensorView> Tensor(const std::string& name,
                                  std::initializer_list<int64_t> shape) override;
 
-  // kIo where a file changed after it was opened.
-  Status CheckUndamaged() const { return weights_.CheckUndamaged(); }
+  Status CheckUndamaged() const override { return weights_.CheckUndamaged(); }
 
  private:
   SafetensorsModel weights_;

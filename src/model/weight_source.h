@@ -20,6 +20,8 @@ class WeightSource {
   // kMemory.
   virtual Result<ConstTensorView> Tensor(const std::string& name,
                                          std::initializer_list<int64_t> shape) = 0;
+  // kIo where data that was handed out has changed since: results cannot be trusted.
+  virtual Status CheckUndamaged() const { return OkStatus(); }
 };
 
 }  // namespace fastkv

@@ -4,13 +4,14 @@
 
 #include <vector>
 
-#include "tests/ops/op_case.h"
+#include "tests/ops/op_cases.h"
 
 namespace fastkv::op_cases {
 
 struct BenchSizes {
   int64_t num_tokens = 0;
   int64_t kv_len = 0;
+  MatMulBenchSizes layer;
 };
 
 void AddMatMulCases(std::vector<OpCase>& cases);            // EmbedTokens, MatMul

@@ -108,6 +108,10 @@ void AddMatMulCases(std::vector<OpCase>& cases) {
   cases.push_back(MatMulCase({33, 1, {{40, kBF16}}}));
   cases.push_back(MatMulCase({40, 33, {{1, kBF16}}}));
   cases.push_back(MatMulCase({1, 2, {{3, kBF16}}}));
+  // Every number of rows of a short product, and weights that do not divide into its streams.
+  for (int64_t num_tokens : {4, 5, 6, 8, 9}) {
+    cases.push_back(MatMulCase({num_tokens, 519, {{41, kBF16}, {6, kBF16}}}));
+  }
 
   cases.push_back(EmbedCase(0, 10, 64, kBF16));
   cases.push_back(EmbedCase(1, 10, 33, kBF16));
@@ -117,13 +121,19 @@ void AddMatMulCases(std::vector<OpCase>& cases) {
 }
 
 void AddMatMulBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases) {
-  for (int64_t num_tokens : {int64_t{1}, int64_t{8}, sizes.num_tokens}) {
-    cases.push_back(MatMulCase({num_tokens, 4096, {{6144}}}, {.out_activation = true}));
-    cases.push_back(MatMulCase({num_tokens, 4096, {{4096}}}, {.accumulate = true}));
-    cases.push_back(MatMulCase({num_tokens, 4096, {{14336}, {14336}}}, {.out_activation = true}));
-    cases.push_back(MatMulCase({num_tokens, 14336, {{4096}}}, {.accumulate = true}));
+  const MatMulBenchSizes& layer = sizes.layer;
+  for (int64_t num_tokens : {int64_t{1}, int64_t{4}, int64_t{8}, sizes.num_tokens}) {
+    cases.push_back(
+        MatMulCase({num_tokens, layer.hidden_size, {{layer.qkv_size}}}, {.out_activation = true}));
+    cases.push_back(
+        MatMulCase({num_tokens, layer.hidden_size, {{layer.hidden_size}}}, {.accumulate = true}));
+    cases.push_back(MatMulCase(
+        {num_tokens, layer.hidden_size, {{layer.intermediate_size}, {layer.intermediate_size}}},
+        {.out_activation = true}));
+    cases.push_back(MatMulCase({num_tokens, layer.intermediate_size, {{layer.hidden_size}}},
+                               {.accumulate = true}));
   }
-  cases.push_back(EmbedCase(sizes.num_tokens, 32000, 4096, DType::kBF16));
+  cases.push_back(EmbedCase(sizes.num_tokens, 32000, layer.hidden_size, DType::kBF16));
 }
 
 }  // namespace fastkv::op_cases

@@ -18,8 +18,8 @@ std::vector<OpCase> ParityCases() {
   return cases;
 }
 
-std::vector<OpCase> BenchCases(int64_t num_tokens, int64_t kv_len) {
-  const BenchSizes sizes{.num_tokens = num_tokens, .kv_len = kv_len};
+std::vector<OpCase> BenchCases(int64_t num_tokens, int64_t kv_len, const MatMulBenchSizes& layer) {
+  const BenchSizes sizes{.num_tokens = num_tokens, .kv_len = kv_len, .layer = layer};
   std::vector<OpCase> cases;
   AddMatMulBenchCases(sizes, cases);
   AddRowBenchCases(sizes, cases);

@@ -20,10 +20,13 @@ struct TestedBackend {
   std::function<Result<std::unique_ptr<Backend>>()> create;
 };
 
-TestedBackend Cpu(const std::string& name, ComputeType compute_type, int num_threads) {
+TestedBackend Cpu(const std::string& name, ComputeType compute_type, int num_threads,
+                  WeightType weight_type = WeightType::kAuto) {
   return {name, [=] {
-            return CreateCpuBackend(
-                {.num_threads = num_threads, .compute_type = compute_type, .allocator = nullptr});
+            return CreateCpuBackend({.num_threads = num_threads,
+                                     .compute_type = compute_type,
+                                     .weight_type = weight_type,
+                                     .allocator = nullptr});
           }};
 }
 
@@ -45,6 +48,18 @@ std::vector<TestedBackend> TestedBackends() {
     backends.push_back(Cuda("cuda_bf16", ComputeType::kBF16));
   }
   return backends;
+}
+
+// For the operations that read weights; the others do not know of their type.
+std::vector<TestedBackend> Int8Backends() {
+  return {Cpu("cpu_f32_int8", ComputeType::kF32, 0, WeightType::kInt8),
+          Cpu("cpu_bf16_int8", ComputeType::kBF16, 0, WeightType::kInt8),
+          Cpu("cpu_f32_int8_1thread", ComputeType::kF32, 1, WeightType::kInt8),
+          Cpu("cpu_bf16_int8_3threads", ComputeType::kBF16, 3, WeightType::kInt8)};
+}
+
+bool ReadsWeights(const OpCase& op_case) {
+  return op_case.op == "MatMul" || op_case.op == "EmbedTokens";
 }
 
 // One of each for the whole program: making a device's back end takes longer than most cases. Never
@@ -72,6 +87,11 @@ std::vector<ParityParam> ParityParams() {
   const std::vector<OpCase> cases = ParityCases();
   for (const TestedBackend& backend : TestedBackends()) {
     for (const OpCase& op_case : cases) params.push_back({backend, op_case});
+  }
+  for (const TestedBackend& backend : Int8Backends()) {
+    for (const OpCase& op_case : cases) {
+      if (ReadsWeights(op_case)) params.push_back({backend, op_case});
+    }
   }
   return params;
 }
@@ -123,15 +143,20 @@ TEST_P(EveryCase, ReferenceGivesTheSameInBothTypes) {
 
 TEST_P(EveryCase, CpuResultsDoNotDependOnThreads) {
   for (ComputeType type : {ComputeType::kF32, ComputeType::kBF16}) {
-    const std::string name = type == ComputeType::kF32 ? "cpu_f32" : "cpu_bf16";
-    const Result<Backend*> one = SharedBackend(Cpu(name + "_1thread", type, 1));
-    const Result<Backend*> three = SharedBackend(Cpu(name + "_3threads", type, 3));
-    if (!one.ok() && one.status().code() == StatusCode::kUnsupported) continue;
-    ASSERT_TRUE(one.ok()) << one.status().message();
-    ASSERT_TRUE(three.ok()) << three.status().message();
-    ParityReport report;
-    CompareBits(RunCase(GetParam(), **one), RunCase(GetParam(), **three), "with 3 threads", report);
-    ExpectNoProblems(report);
+    for (WeightType weights : {WeightType::kAuto, WeightType::kInt8}) {
+      if (weights == WeightType::kInt8 && !ReadsWeights(GetParam())) continue;
+      const std::string name = std::string(type == ComputeType::kF32 ? "cpu_f32" : "cpu_bf16") +
+                               (weights == WeightType::kInt8 ? "_int8" : "");
+      const Result<Backend*> one = SharedBackend(Cpu(name + "_1thread", type, 1, weights));
+      const Result<Backend*> three = SharedBackend(Cpu(name + "_3threads", type, 3, weights));
+      if (!one.ok() && one.status().code() == StatusCode::kUnsupported) continue;
+      ASSERT_TRUE(one.ok()) << one.status().message();
+      ASSERT_TRUE(three.ok()) << three.status().message();
+      ParityReport report;
+      CompareBits(RunCase(GetParam(), **one), RunCase(GetParam(), **three), "with 3 threads",
+                  report);
+      ExpectNoProblems(report);
+    }
   }
 }
 

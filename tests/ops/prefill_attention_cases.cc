@@ -23,6 +23,7 @@ struct AttentionOptions {
   // Standard deviation of the scaled scores; 40 makes nearly one-hot rows with scores of +-100.
   int64_t score_deviation = 1;
   bool log_sum_exp = false;
+  bool row_maximum = false;  // WindowScores: the largest probability instead of the sum
 };
 
 // The part that both operations take: q, keys, and positions where a window needs them.
@@ -80,6 +81,7 @@ std::string AttentionLabel(const AttentionSizes& sizes, const AttentionOptions& 
   if (options.spare_entries > 0) name += Label({{"_spare", options.spare_entries}});
   if (options.score_deviation != 1) name += Label({{"_deviation", options.score_deviation}});
   if (options.log_sum_exp) name += "_lse";
+  if (options.row_maximum) name += "_max";
   return name;
 }
 
@@ -120,6 +122,7 @@ void SetUpWindowScores(const AttentionSizes& sizes, const AttentionOptions& opti
   params.scale = inputs.scale;
   params.window = options.window;
   params.positions = inputs.positions;
+  if (options.row_maximum) params.row_reduction = ReductionKind::kMax;
   params.out = run.Output("out", DType::kF32, {sizes.num_q_heads, sizes.q_start});
   run.SetOperation(
       [params](Backend& backend) { backend.WindowScores(params); },
@@ -177,6 +180,12 @@ void AddPrefillAttentionCases(std::vector<OpCase>& cases) {
   for (int64_t window : {1, 5, 100, 100'000}) {
     cases.push_back(WindowCase({4, 2, 64, 150, 8}, {.window = window}));
   }
+  for (int64_t num_columns : {0, 1, 57, 993}) {
+    cases.push_back(WindowCase({4, 2, 64, num_columns, 32}, {.row_maximum = true}));
+    cases.push_back(WindowCase({8, 1, 128, num_columns, 67}, {.row_maximum = true}));
+  }
+  cases.push_back(
+      WindowCase({6, 2, 80, 211, 13}, {.window = 50, .spare_entries = 3, .row_maximum = true}));
   cases.push_back(WindowCase({4, 2, 64, 1000, 8}, {.score_deviation = 40}));
   cases.push_back(WindowCase({4, 2, 64, 300, 8}, {.score_deviation = 0}));
 }

@@ -34,6 +34,8 @@ const std::vector<ToleranceRow>& ToleranceTable();
 inline constexpr Tolerance kStoredAsBF16 = {.absolute = 0, .relative = 0x1.0p-7};
 // Added where the back end rounds a weight that is not bf16 at its source.
 inline constexpr Tolerance kWeightsRounded = {.absolute = 0.012, .relative = 0x1.0p-8};
+// Added where it multiplies with int8 weights, beside the reference's with the same.
+inline constexpr Tolerance kInputsRounded = {.absolute = 2e-4, .relative = 0};
 
 Tolerance ToleranceFor(std::string_view op, const OpOutput& output, const ComputeTypes& types,
                        bool weights_rounded);

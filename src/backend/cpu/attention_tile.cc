@@ -156,10 +156,10 @@ void AttentionTile::AddExponentials(const KeyBlock& block, const float* log_sum_
   }
 }
 
-void AttentionTile::StoreRow(int64_t r, void* out, DType type) {
+void AttentionTile::StoreRow(int64_t r, void* out) {
   float* row = weighted_values(r);
   kernels_.scale_row(row, head_dim_, sum_[r] > 0 ? 1.0f / sum_[r] : 0.0f);
-  if (type == DType::kF32) {
+  if (activation_ == DType::kF32) {
     std::copy_n(row, head_dim_, static_cast<float*>(out));
   } else {
     FloatsToBFloat16(row, static_cast<BFloat16*>(out), head_dim_);

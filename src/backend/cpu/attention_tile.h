@@ -64,8 +64,8 @@ class AttentionTile {
   float* weighted_values(int64_t r) { return weighted_ + r * blocks_.padded_dim; }
   float max(int64_t r) const { return max_[r]; }  // -infinity where the row saw nothing
   float sum(int64_t r) const { return sum_[r]; }
-  // Divides by the sum and stores the row as `out` (act) elements; zeros where it saw nothing.
-  void StoreRow(int64_t r, void* out, DType type);
+  // Divides by the sum and stores the row (act); zeros where it saw nothing.
+  void StoreRow(int64_t r, void* out);
   // Of the scaled scores, natural; -infinity where the row saw nothing.
   float LogSumExp(int64_t r) const;
 

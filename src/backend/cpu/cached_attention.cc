@@ -1,14 +1,18 @@
 // Attention of new tokens over a cache: a unit of work is one sequence, one KV head and some of its
 // rows. Its entries are cut into chunks whose length depends on their number alone, so that few
-// heads still keep many cores busy; the chunks' results are then merged in order.
+// heads still keep many cores busy; the chunks' results are then merged in order. The rows of a
+// single token, as in decoding, read the entries as they are stored, at the speed of memory; those
+// of several tokens go through packed blocks.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "backend/cpu/attention_tile.h"
 #include "backend/cpu/operations.h"
 #include "backend/cpu/vector_ops.h"
+#include "backend/cpu/weight_rows.h"
 #include "base/check.h"
 #include "base/checked_math.h"
 #include "base/parallel_for.h"
@@ -16,7 +20,8 @@
 namespace fastkv::cpu {
 namespace {
 
-constexpr int64_t kMinChunkEntries = 512;
+// A chunk's results cost as much as a few entries: long enough not to notice them.
+constexpr int64_t kMinChunkEntries = 1024;
 constexpr int64_t kMaxChunks = 64;  // of a unit; bounds the memory for their results
 
 // The frozen or the tail entries of one head.
@@ -43,6 +48,10 @@ ConstTensorView Rows(const ConstTensorView& view, int64_t offset, int64_t row_st
   return ConstTensorView(static_cast<const char*>(view.data()) + offset * DTypeBytes(view.dtype()),
                          view.dtype(), {num_rows, head_dim})
       .WithStride(0, row_stride);
+}
+
+const void* RowData(const ConstTensorView& rows, int64_t row) {
+  return static_cast<const char*>(rows.data()) + row * rows.stride(0) * DTypeBytes(rows.dtype());
 }
 
 Segment FrozenEntries(const KvLayerView& layer, int64_t kv_head, int64_t head_dim) {
@@ -146,7 +155,7 @@ class CachedAttentionRun {
                   const Task& task = tasks[static_cast<size_t>(t)];
                   AttendChunk(*task.unit, task.chunk, thread);
                 });
-    context_.ForRows(static_cast<int64_t>(units_.size()), 8 * head_dim_,
+    context_.ForRows(static_cast<int64_t>(units_.size()), MergeCost(),
                      [&](int64_t begin, int64_t end, int thread) {
                        for (int64_t u = begin; u < end; ++u) {
                          Merge(units_[static_cast<size_t>(u)], context_.ThreadScratch(thread));
@@ -156,6 +165,14 @@ class CachedAttentionRun {
   }
 
   int64_t GroupSize(const Unit& unit) const { return num_q_heads_ / NumKvHeads(*unit.layer); }
+  // Elements that the merging of a unit touches.
+  int64_t MergeCost() const {
+    int64_t most = 0;
+    for (const Unit& unit : units_) {
+      most = std::max(most, unit.num_rows * unit.num_chunks * head_dim_);
+    }
+    return most;
+  }
 
   void AttendChunk(const Unit& unit, int64_t chunk, int thread) const {
     const bool is_tail = chunk >= unit.num_frozen_chunks;
@@ -163,6 +180,54 @@ class CachedAttentionRun {
     const int64_t index = is_tail ? chunk - unit.num_frozen_chunks : chunk;
     const int64_t begin = index * unit.chunk_entries;
     const int64_t end = std::min(begin + unit.chunk_entries, segment.num_entries);
+    float* const results = unit.results + chunk * ChunkFloats(unit);
+    if (params_.q_len == 1) {
+      StreamEntries(unit, segment, begin, end, context_.ThreadScratch(thread), results);
+    } else {
+      AttendInBlocks(unit, segment, is_tail, begin, end, thread, results);
+    }
+  }
+
+  // The rows of one token, which all see the same of entries [begin, end).
+  void StreamEntries(const Unit& unit, const Segment& segment, int64_t begin, int64_t end,
+                     float* scratch, float* results) const {
+    const Kernels& kernels = context_.kernels();
+    const DType act = params_.q.dtype();
+    const int64_t stride = blocks_.padded_dim;
+    const int64_t padded_rows = RoundUp(unit.num_rows, kEntryRowsTogether);
+    float* const padded = scratch;
+    float* const queries = padded + stride;
+    float* const weighted = queries + padded_rows * stride;
+    std::fill_n(padded, stride, 0.0f);
+    std::fill_n(queries, padded_rows * stride, 0.0f);
+    for (int64_t r = 0; r < unit.num_rows; ++r) {
+      const int64_t h = unit.kv_head * GroupSize(unit) + unit.first_row + r;
+      const int64_t offset = unit.first_q_row * params_.q.stride(0) + h * params_.q.stride(1);
+      std::memcpy(padded, static_cast<const char*>(params_.q.data()) + offset * DTypeBytes(act),
+                  static_cast<size_t>(head_dim_ * DTypeBytes(act)));
+      kernels.weight(FormatOf(segment.keys.dtype()))
+          .prepare_input(padded, act, stride, queries + r * stride);
+    }
+    const int64_t first = std::max(begin, FirstVisibleEntry(unit, segment, segment.num_entries, 0));
+    kernels.attend_entries({.queries = queries,
+                            .query_stride = stride,
+                            .num_rows = unit.num_rows,
+                            .type = segment.keys.dtype(),
+                            .keys = RowData(segment.keys, first),
+                            .values = RowData(segment.values, first),
+                            .key_stride = segment.keys.stride(0),
+                            .value_stride = segment.values.stride(0),
+                            .num_entries = std::max<int64_t>(0, end - first),
+                            .head_dim = head_dim_,
+                            .scale = params_.scale,
+                            .weighted = weighted,
+                            .state = weighted + padded_rows * stride,
+                            .out = results,
+                            .out_stride = head_dim_ + 2});
+  }
+
+  void AttendInBlocks(const Unit& unit, const Segment& segment, bool is_tail, int64_t begin,
+                      int64_t end, int thread, float* result) const {
     AttentionTile tile(context_, head_dim_, params_.scale, thread);
     AddRows(unit, segment, is_tail, tile);
     const int64_t first =
@@ -174,12 +239,20 @@ class CachedAttentionRun {
                    .begin = key,
                    .end = std::min(key + blocks_.num_keys, last)});
     }
-    float* result = unit.results + chunk * ChunkFloats(unit);
     for (int64_t r = 0; r < unit.num_rows; ++r, result += head_dim_ + 2) {
       std::copy_n(tile.weighted_values(r), head_dim_, result);
       result[head_dim_] = tile.max(r);
       result[head_dim_ + 1] = tile.sum(r);
     }
+  }
+
+  // The first of `segment`'s entries before `end` that a row sees which has `num_later` rows behind
+  // it.
+  int64_t FirstVisibleEntry(const Unit& unit, const Segment& segment, int64_t end,
+                            int64_t num_later) const {
+    if (params_.window == 0) return 0;
+    const int32_t position = unit.tail.positions[unit.tail.num_entries - 1 - num_later];
+    return FirstVisible(segment.positions, end, position, params_.window);
   }
 
   void AddRows(const Unit& unit, const Segment& segment, bool is_tail, AttentionTile& tile) const {
@@ -190,14 +263,10 @@ class CachedAttentionRun {
       // The rows after this one have their entries at the end of the tail.
       const int64_t num_later = unit.tail.num_entries == 0 ? 0 : params_.q_len - 1 - i;
       const int64_t end = segment.num_entries - (is_tail ? num_later : 0);
-      int64_t begin = 0;
-      if (params_.window > 0) {
-        const int32_t position = unit.tail.positions[unit.tail.num_entries - 1 - num_later];
-        begin = FirstVisible(segment.positions, end, position, params_.window);
-      }
       const int64_t h = unit.kv_head * group_size + r % group_size;
       const int64_t offset = (unit.first_q_row + i) * q.stride(0) + h * q.stride(1);
-      tile.AddRow(static_cast<const char*>(q.data()) + offset * DTypeBytes(q.dtype()), begin, end);
+      tile.AddRow(static_cast<const char*>(q.data()) + offset * DTypeBytes(q.dtype()),
+                  FirstVisibleEntry(unit, segment, end, num_later), end);
     }
   }
 
@@ -214,12 +283,11 @@ class CachedAttentionRun {
       float sum = 0;
       std::fill_n(row, head_dim_, 0.0f);
       for (int64_t c = 0; c < unit.num_chunks; ++c) {
-        float* values = result(c);
+        const float* values = result(c);
         if (!(values[head_dim_ + 1] > 0)) continue;
         const float factor = std::exp(values[head_dim_] - max);
         sum += values[head_dim_ + 1] * factor;
-        context_.kernels().scale_row(values, head_dim_, factor);
-        AddTo(row, values, head_dim_);
+        context_.kernels().add_scaled_row(values, head_dim_, factor, row);
       }
       context_.kernels().scale_row(row, head_dim_, sum > 0 ? 1.0f / sum : 0.0f);
       const int64_t h = unit.kv_head * group_size + (unit.first_row + r) % group_size;

@@ -27,7 +27,7 @@ Result<Context> Context::Create(CpuLevel level, int num_threads, ComputeTypes ty
 }
 
 Status Context::ReserveInputs(int64_t in_features, TrackingAllocator& allocator) {
-  const int64_t num_bytes = kMatVecRows * in_features * int64_t{sizeof(float)};
+  const int64_t num_bytes = kMatVecRows * PreparedInputFloats(in_features) * int64_t{sizeof(float)};
   if (num_bytes <= input_scratch_.num_bytes()) return OkStatus();
   FASTKV_ASSIGN_OR_RETURN(input_scratch_,
                           Buffer::Allocate(allocator, num_bytes, "CPU scratch memory of inputs"));

@@ -35,7 +35,7 @@ class Context {
   }
   float* SharedScratch() const { return static_cast<float*>(shared_scratch_.data()); }
 
-  // kMatVecRows rows of `in_features` floats, for the widest weight reserved so far.
+  // kMatVecRows rows of PreparedInputFloats(in_features), for the widest weight reserved so far.
   float* InputScratch() const { return static_cast<float*>(input_scratch_.data()); }
   // Makes InputScratch() wide enough. Errors: kMemory; what was reserved before stays.
   Status ReserveInputs(int64_t in_features, TrackingAllocator& allocator);

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/ceilings.h"
 #include "backend/cpu/context.h"
 #include "backend/cpu/cpu_weight.h"
 #include "backend/cpu/operations.h"
@@ -29,7 +30,8 @@ class CpuBackend final : public Backend {
     context_ = std::make_unique<Context>(std::move(context));
     info_ = {.name = "cpu",
              .description = std::string(CpuLevelTitle(level)) + ", " + std::to_string(num_threads) +
-                            (num_threads == 1 ? " thread" : " threads"),
+                            (num_threads == 1 ? " thread" : " threads") +
+                            (types.weights == WeightType::kInt8 ? ", int8 weights" : ""),
              .num_threads = num_threads};
     return OkStatus();
   }
@@ -51,26 +53,30 @@ class CpuBackend final : public Backend {
   }
   Status Synchronize() override { return OkStatus(); }
 
+  Result<DeviceCeilings> MeasureCeilings(double duration_ms) override {
+    DeviceCeilings ceilings;
+    // Where the processor has no bf16 products, bf16 is widened and multiplied as f32.
+    const bool bf16 =
+        types().activation == DType::kBF16 && SelectCpuLevel() >= CpuLevel::kAvx512Bf16;
+    ceilings.matrix_type = bf16 ? DType::kBF16 : DType::kF32;
+    const Result<double> products =
+        MeasureMatrixFlopsPerSecond(ceilings.matrix_type, info_.num_threads, duration_ms);
+    if (products.ok()) {
+      ceilings.matrix_flops_per_s = *products;
+    } else if (products.status().code() != StatusCode::kUnsupported) {
+      return products.status();
+    }
+    FASTKV_ASSIGN_OR_RETURN(ceilings.read_bytes_per_s,
+                            MeasureReadBytesPerSecond(info_.num_threads, duration_ms));
+    return ceilings;
+  }
+
   Result<std::unique_ptr<PackedWeight>> PackWeight(
       std::span<const ConstTensorView> parts) override {
-    FASTKV_CHECK(!parts.empty());
-    const int64_t in_features = parts[0].dim(1);
-    int64_t out_features = 0;
-    std::vector<CpuWeight::Part> placed;
-    for (const ConstTensorView& part : parts) {
-      FASTKV_CHECK_EQ(part.dim(1), in_features);
-      if (part.dtype() != DType::kF32 && part.dtype() != DType::kBF16 &&
-          part.dtype() != DType::kF16) {
-        return UnsupportedError("expected weights in f32, bf16 or f16, but got " +
-                                std::string(DTypeName(part.dtype())));
-      }
-      if (part.dim(0) == 0) continue;
-      placed.push_back({.values = part, .begin = out_features});
-      out_features += part.dim(0);
-    }
-    FASTKV_RETURN_IF_ERROR(context_->ReserveInputs(in_features, allocator_));
-    return std::unique_ptr<PackedWeight>(
-        std::make_unique<CpuWeight>(out_features, in_features, std::move(placed)));
+    return Pack(parts, types().weights);
+  }
+  Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) override {
+    return Pack({&table, 1}, WeightType::kAuto);
   }
 
   void EmbedTokens(const EmbedTokensParams& params) override {
@@ -124,6 +130,14 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  Result<std::unique_ptr<PackedWeight>> Pack(std::span<const ConstTensorView> parts,
+                                             WeightType type) {
+    FASTKV_ASSIGN_OR_RETURN(std::unique_ptr<CpuWeight> weight,
+                            CpuWeight::Pack(*context_, parts, type, allocator_));
+    FASTKV_RETURN_IF_ERROR(context_->ReserveInputs(weight->in_features(), allocator_));
+    return std::unique_ptr<PackedWeight>(std::move(weight));
+  }
+
   TrackingAllocator allocator_;
   BackendInfo info_;
   std::unique_ptr<Context> context_;
@@ -142,7 +156,7 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const CpuOptions& options) {
       options.allocator != nullptr ? *options.allocator : SystemAllocator());
   FASTKV_RETURN_IF_ERROR(backend->Initialize(
       level, options.num_threads > 0 ? options.num_threads : DefaultNumThreads(),
-      {.activation = type, .kv = type}));
+      {.activation = type, .kv = type, .weights = options.weight_type}));
   return std::unique_ptr<Backend>(std::move(backend));
 }
 

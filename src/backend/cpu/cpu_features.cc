@@ -60,7 +60,7 @@ CpuLevel Detect() {
   const bool avx512 = saved(0xe6) && Bit(leaf7.ebx, 16) && Bit(leaf7.ebx, 17) &&
                       Bit(leaf7.ebx, 30) && Bit(leaf7.ebx, 31);
   if (!avx512) return CpuLevel::kAvx2;
-  if (!Bit(leaf7_1.eax, 5)) return CpuLevel::kAvx512;
+  if (!Bit(leaf7_1.eax, 5) || !Bit(leaf7.ecx, 11)) return CpuLevel::kAvx512;
   const bool amx = saved(0x60000) && Bit(leaf7.edx, 22) && Bit(leaf7.edx, 24);
   if (!amx || !RequestTileState()) return CpuLevel::kAvx512Bf16;
   return CpuLevel::kAmx;

@@ -12,7 +12,7 @@ enum class CpuLevel {
   kGeneric,     // no assumption beyond the compiler's baseline
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // AVX-512 F, BW, DQ, VL
-  kAvx512Bf16,  // and AVX-512-BF16
+  kAvx512Bf16,  // and AVX-512-BF16 and VNNI
   kAmx,         // and AMX-TILE, AMX-BF16, with the tile state granted by the kernel
 };
 

@@ -1,44 +1,48 @@
-// A weight as the CPU back end multiplies it: the checkpoint's own memory, in its own type. Tiles
-// are expanded to f32 while they are multiplied, which costs a percent or two of a long product and
-// saves both the time and the memory of a converted copy.
+// A weight as the CPU back end multiplies it. Either the checkpoint's own memory, in its own type:
+// tiles are widened while they are multiplied, which costs a percent or two of a long product and
+// saves both the time and the memory of a converted copy. Or 8-bit integers, packed once.
 #ifndef FASTKV_BACKEND_CPU_CPU_WEIGHT_H_
 #define FASTKV_BACKEND_CPU_CPU_WEIGHT_H_
 
-#include <utility>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/context.h"
+#include "backend/cpu/weight_rows.h"
+#include "tensor/buffer.h"
 
 namespace fastkv::cpu {
 
+// Immutable.
 class CpuWeight final : public PackedWeight {
  public:
-  // Rows [begin, begin + values.dim(0)) of the weight.
+  // Rows [begin, begin + rows.num_rows) of the weight. A part has one format.
   struct Part {
-    ConstTensorView values;  // [out_features, in_features]; f32, f16 or bf16
+    WeightRows rows;
     int64_t begin = 0;
   };
 
-  CpuWeight(int64_t out_features, int64_t in_features, std::vector<Part> parts)
-      : PackedWeight(out_features, in_features), parts_(std::move(parts)) {}
+  // As Backend::PackWeight. `type`: kAuto keeps the parts where they are, kInt8 takes memory from
+  // `allocator` and fills it on the context's threads. Errors: kMemory, kUnsupported.
+  static Result<std::unique_ptr<CpuWeight>> Pack(const Context& context,
+                                                 std::span<const ConstTensorView> parts,
+                                                 WeightType type, Allocator& allocator);
 
-  int64_t num_bytes() const override {
-    int64_t sum = 0;
-    for (const Part& part : parts_) {
-      sum += part.values.num_elements() * DTypeBytes(part.values.dtype());
-    }
-    return sum;
-  }
+  int64_t num_bytes() const override;
   const std::vector<Part>& parts() const { return parts_; }
-  // The part that holds row `row`.
-  const Part& PartOf(int64_t row) const {
-    size_t i = 0;
-    while (row >= parts_[i].begin + parts_[i].values.dim(0)) ++i;
-    return parts_[i];
-  }
+
+  // A row as it was given to Pack, whatever it was packed into: [1, in_features], f32, f16 or bf16.
+  ConstTensorView SourceRow(int64_t row) const;
 
  private:
+  using PackedWeight::PackedWeight;
+  Status PackInt8(const Context& context, Allocator& allocator);
+
+  std::vector<ConstTensorView> sources_;
   std::vector<Part> parts_;
+  Buffer packed_;  // rows and scales of kInt8
 };
 
 }  // namespace fastkv::cpu

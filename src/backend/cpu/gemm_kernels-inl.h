@@ -16,6 +16,9 @@ constexpr int kLanes = Simd::kLanes;
 constexpr int kPanelWidth = Simd::kLanes * Simd::kPanelVectors;
 
 FASTKV_INLINE int64_t Min(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTKV_INLINE int64_t PaddedTo(int64_t multiple, int64_t x) {
+  return (x + multiple - 1) / multiple * multiple;
+}
 
 FASTKV_INLINE float ScalarToFloat(float x) { return x; }
 // By way of vectors: a shared inline function compiled at this level could be linked into others.
@@ -31,9 +34,11 @@ FASTKV_INLINE float ScalarToFloat(Float16 x) {
   Simd::Store(floats, Simd::LoadF16(copies));
   return floats[0];
 }
+FASTKV_INLINE float ScalarToFloat(int8_t x) { return x; }
 FASTKV_INLINE Simd::F LoadFloats(const float* p) { return Simd::Load(p); }
 FASTKV_INLINE Simd::F LoadFloats(const BFloat16* p) { return Simd::LoadBF16(p); }
 FASTKV_INLINE Simd::F LoadFloats(const Float16* p) { return Simd::LoadF16(p); }
+FASTKV_INLINE Simd::F LoadFloats(const int8_t* p) { return Simd::LoadInt8(p); }
 
 // Elements of depth that one transposed block covers: bf16 is turned over in pairs, as words.
 template <typename T>
@@ -42,9 +47,19 @@ template <>
 constexpr int kBlockDepth<BFloat16> = 2 * kLanes;
 
 // From kLanes rows, elements [k, k + kBlockDepth): columns[j] holds element k + j of every row.
+// Elements of other sizes than words are widened first, bf16 afterwards.
 template <typename T>
 FASTKV_INLINE void LoadTransposed(const T* const* rows, int64_t k,
                                   Simd::F columns[kBlockDepth<T>]) {
+  if constexpr (kBlockDepth<T> == kLanes && sizeof(T) != sizeof(float)) {
+    Simd::I words[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) words[i] = Simd::AsWords(LoadFloats(rows[i] + k));
+    Simd::Transpose(words);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) columns[i] = Simd::AsFloats(words[i]);
+    return;
+  }
   const void* from[kLanes];
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) from[i] = rows[i] + k;
@@ -60,17 +75,6 @@ FASTKV_INLINE void LoadTransposed(const T* const* rows, int64_t k,
     }
   }
 }
-template <>
-FASTKV_INLINE void LoadTransposed<Float16>(const Float16* const* rows, int64_t k,
-                                           Simd::F columns[kLanes]) {
-  Simd::I words[kLanes];
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) words[i] = Simd::AsWords(LoadFloats(rows[i] + k));
-  Simd::Transpose(words);
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) columns[i] = Simd::AsFloats(words[i]);
-}
-
 // Rows first .. first + kLanes - 1; the last one again where there are fewer.
 template <typename T>
 FASTKV_INLINE void RowPointers(const T* w, int64_t stride, int64_t first, int64_t num_rows,
@@ -219,6 +223,14 @@ void PackTransposed(const void* w, DType type, int64_t stride, int64_t num_colum
                     float* panels) {
   WithType(w, type,
            [&](const auto* data) { PackTransposedOf(data, stride, num_columns, depth, panels); });
+}
+
+// For the table of weight formats, whose strides count bytes.
+template <typename T>
+void PackTransposedRows(const void* w, int64_t row_bytes, int64_t num_columns, int64_t depth,
+                        float* panels) {
+  PackTransposedOf(static_cast<const T*>(w), row_bytes / int64_t{sizeof(T)}, num_columns, depth,
+                   panels);
 }
 
 void PackPanels(const void* b, DType type, int64_t stride, int64_t num_columns, int64_t depth,

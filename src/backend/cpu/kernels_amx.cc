@@ -3,7 +3,7 @@
 // The vocabulary comes first: the kernels are written over it.
 #include "backend/cpu/kernel_table-inl.h"
 #include "backend/cpu/kernel_tables.h"
-#include "backend/cpu/pair_kernels-inl.h"
+#include "backend/cpu/round_to_pairs-inl.h"
 
 namespace fastkv::cpu {
 namespace {
@@ -58,28 +58,35 @@ FASTKV_INLINE void TileBlock(const GemmPairsArgs& args, int64_t row, int64_t pan
   _tile_stored(3, c_below + kTile, c_bytes);
 }
 
-void GemmPairs(const GemmPairsArgs& args) {
-  TileConfiguration configuration;
-  for (int i = 0; i < 8; ++i) {
-    configuration.row_bytes[i] = 64;
-    configuration.num_rows[i] = kTile;
+// Holds the tile registers set up, which takes as long as a small product.
+class TileProducts {
+ public:
+  TileProducts() {
+    TileConfiguration configuration;
+    for (int i = 0; i < 8; ++i) {
+      configuration.row_bytes[i] = 64;
+      configuration.num_rows[i] = kTile;
+    }
+    _tile_loadconfig(&configuration);
   }
-  _tile_loadconfig(&configuration);
-  for (int64_t panel = 0; panel < args.num_panels; ++panel) {
-    for (int64_t row = 0; row < args.num_rows; row += kPairRows) TileBlock(args, row, panel);
-  }
-  _tile_release();
-}
+  ~TileProducts() { _tile_release(); }
+  TileProducts(const TileProducts&) = delete;
+  TileProducts& operator=(const TileProducts&) = delete;
 
-constexpr Kernels MakePairKernels() {
-  Kernels kernels = MakeKernels(CpuLevel::kAmx);
-  kernels.pack_pairs = PackPairs;
-  kernels.gemm_pairs = GemmPairs;
-  return kernels;
-}
+  void Multiply(const GemmPairsArgs& args) const {
+    for (int64_t panel = 0; panel < args.num_panels; ++panel) {
+      for (int64_t row = 0; row < args.num_rows; row += kPairRows) TileBlock(args, row, panel);
+    }
+  }
+  static FASTKV_INLINE Simd::I Round(Simd::F first, Simd::F second) {
+    return RoundToPairs(first, second);
+  }
+};
+
+void GemmPairs(const GemmPairsArgs& args) { TileProducts().Multiply(args); }
 
 }  // namespace
 
-const Kernels kAmxKernels = MakePairKernels();
+const Kernels kAmxKernels = MakePairKernels<TileProducts>(CpuLevel::kAmx, GemmPairs);
 
 }  // namespace fastkv::cpu

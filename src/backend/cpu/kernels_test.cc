@@ -38,6 +38,8 @@ struct StoredMatrix {
   const void* data() const {
     return type == DType::kF32 ? static_cast<const void*>(floats.data()) : halves.data();
   }
+  WeightFormat format() const { return FormatOf(type); }
+  int64_t row_bytes(int64_t depth) const { return depth * DTypeBytes(type); }
 };
 
 StoredMatrix Store(std::vector<float> values, DType type) {
@@ -75,7 +77,9 @@ std::vector<float> GemmResult(const Kernels& kernels, const ProductShape& shape,
   const int64_t padded = num_panels * kernels.panel_width;
   std::vector<float> panels(static_cast<size_t>(padded * shape.depth), NAN);
   std::vector<float> c(static_cast<size_t>(shape.rows * padded), NAN);
-  kernels.pack_transposed(w.data(), w.type, shape.depth, shape.columns, shape.depth, panels.data());
+  kernels.weight(w.format())
+      .pack_transposed(w.data(), w.row_bytes(shape.depth), shape.columns, shape.depth,
+                       panels.data());
   kernels.gemm({.a = x.data(),
                 .a_stride = shape.depth,
                 .b_panels = panels.data(),
@@ -97,21 +101,21 @@ std::vector<float> MatVecResult(const Kernels& kernels, const ProductShape& shap
                                 const std::vector<float>& x, const StoredMatrix& w) {
   std::vector<float> out(static_cast<size_t>(shape.rows * shape.columns), NAN);
   std::vector<float> prepared(x.size());
+  const WeightKernels& weight = kernels.weight(w.format());
   for (int64_t row = 0; row < shape.rows; ++row) {
-    kernels.prepare_input(x.data() + row * shape.depth, DType::kF32, w.type, shape.depth,
-                          prepared.data() + row * shape.depth);
+    weight.prepare_input(x.data() + row * shape.depth, DType::kF32, shape.depth,
+                         prepared.data() + row * shape.depth);
   }
   for (int64_t row = 0; row < shape.rows; row += kMatVecRows) {
-    kernels.mat_vec({.x = prepared.data() + row * shape.depth,
-                     .x_stride = shape.depth,
-                     .num_rows = std::min(kMatVecRows, shape.rows - row),
-                     .w = w.data(),
-                     .w_type = w.type,
-                     .w_stride = shape.depth,
-                     .num_outputs = shape.columns,
-                     .depth = shape.depth,
-                     .out = out.data() + row * shape.columns,
-                     .out_stride = shape.columns});
+    weight.mat_vec({.x = prepared.data() + row * shape.depth,
+                    .x_stride = shape.depth,
+                    .num_rows = std::min(kMatVecRows, shape.rows - row),
+                    .w = w.data(),
+                    .w_row_bytes = w.row_bytes(shape.depth),
+                    .num_outputs = shape.columns,
+                    .depth = shape.depth,
+                    .out = out.data() + row * shape.columns,
+                    .out_stride = shape.columns});
   }
   return out;
 }
@@ -196,7 +200,9 @@ TEST_P(EveryLevel, PairProductsMatchDouble) {
       }
     }
     std::vector<uint32_t> panels(static_cast<size_t>(columns * depth / 2), 0x7fc07fc0);
-    kernels().pack_pairs(w.data(), shape.depth, shape.columns, shape.depth, panels.data());
+    kernels()
+        .weight(WeightFormat::kBF16)
+        .pack_pairs(w.data(), w.row_bytes(shape.depth), shape.columns, shape.depth, panels.data());
     std::vector<float> c(static_cast<size_t>(rows * columns), NAN);
     GemmPairsArgs args{.a = a.data(),
                        .a_stride = depth,

@@ -101,6 +101,7 @@ void QueryScores(const Context& context, const QueryScoresParams& params) {
   FASTKV_CHECK_LE(head_dim, limits::kMaxHeadDim);
   static_assert(kMatVecRows * limits::kMaxHeadDim <= Context::kThreadScratchFloats);
   const Kernels& kernels = context.kernels();
+  const WeightKernels& kernel = kernels.weight(FormatOf(params.keys.dtype()));
   const int64_t group_size = num_q_heads / num_kv_heads;
   const int64_t blocks = CeilDivide(kv_len, kTaskEntries);
   ParallelFor(context.num_threads(), num_kv_heads * blocks, [&](int64_t t, int thread) {
@@ -113,21 +114,20 @@ void QueryScores(const Context& context, const QueryScoresParams& params) {
       const int64_t q_head = kv_head * group_size + first;
       for (int64_t r = 0; r < num_rows; ++r) {
         const int64_t offset = (q_head + r) * params.q.stride(1);
-        kernels.prepare_input(
+        kernel.prepare_input(
             static_cast<const char*>(params.q.data()) + offset * DTypeBytes(params.q.dtype()),
-            params.q.dtype(), params.keys.dtype(), head_dim, queries + r * head_dim);
+            params.q.dtype(), head_dim, queries + r * head_dim);
       }
       float* const out = params.out.As<float>() + q_head * params.out.stride(0) + begin;
-      kernels.mat_vec({.x = queries,
-                       .x_stride = head_dim,
-                       .num_rows = num_rows,
-                       .w = KeyData(params.keys, kv_head, begin),
-                       .w_type = params.keys.dtype(),
-                       .w_stride = params.keys.stride(1),
-                       .num_outputs = count,
-                       .depth = head_dim,
-                       .out = out,
-                       .out_stride = params.out.stride(0)});
+      kernel.mat_vec({.x = queries,
+                      .x_stride = head_dim,
+                      .num_rows = num_rows,
+                      .w = KeyData(params.keys, kv_head, begin),
+                      .w_row_bytes = params.keys.stride(1) * DTypeBytes(params.keys.dtype()),
+                      .num_outputs = count,
+                      .depth = head_dim,
+                      .out = out,
+                      .out_stride = params.out.stride(0)});
       for (int64_t r = 0; r < num_rows; ++r) {
         kernels.scale_row(out + r * params.out.stride(0), count, params.scale);
       }

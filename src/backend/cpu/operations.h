@@ -8,7 +8,7 @@
 
 namespace fastkv::cpu {
 
-// matmul.cc
+// matmul.cc, which calls long_product.cc and short_product.cc
 void EmbedTokens(const Context& context, const EmbedTokensParams& params);
 void MatMul(const Context& context, const MatMulParams& params);
 // rows.cc
@@ -19,6 +19,9 @@ void RopeTable(const Context& context, const RopeTableParams& params);
 void StoreQkv(const Context& context, const StoreQkvParams& params);
 // prefill_attention.cc, cached_attention.cc, window_scores.cc
 void PrefillAttention(const Context& context, const PrefillAttentionParams& params);
+// PrefillAttention by products of pairs of bf16, which it chooses where the processor has them. All
+// types are bf16; head_dim <= PairAttentionTile::kMaxHeadDim.
+void PrefillAttentionInPairs(const Context& context, const PrefillAttentionParams& params);
 void CachedAttention(const Context& context, const CachedAttentionParams& params);
 void WindowScores(const Context& context, const WindowScoresParams& params);
 // column_scores.cc, query_moments.cc, expected_attention.cc

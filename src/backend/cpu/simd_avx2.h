@@ -25,6 +25,11 @@ struct Simd {
   static FASTKV_INLINE F Set(float x) { return _mm256_set1_ps(x); }
   static FASTKV_INLINE F Load(const float* p) { return _mm256_loadu_ps(p); }
   static FASTKV_INLINE void Store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  // x itself; keeps the compiler from reading it from memory again at every use.
+  static FASTKV_INLINE F InRegister(F x) {
+    asm("" : "+x"(x));
+    return x;
+  }
   static FASTKV_INLINE F Add(F a, F b) { return _mm256_add_ps(a, b); }
   static FASTKV_INLINE F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static FASTKV_INLINE F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
@@ -39,8 +44,14 @@ struct Simd {
   static FASTKV_INLINE F LoadF16(const void* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
+  static FASTKV_INLINE F LoadInt8(const void* p) {
+    return ToFloats(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
+  }
   static FASTKV_INLINE I LoadWords(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  }
+  static FASTKV_INLINE void StoreWords(void* p, I x) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), x);
   }
   static FASTKV_INLINE I AsWords(F x) { return _mm256_castps_si256(x); }
   static FASTKV_INLINE F AsFloats(I x) { return _mm256_castsi256_ps(x); }
@@ -48,6 +59,31 @@ struct Simd {
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(_mm256_slli_epi32(x, 16)); }
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  static FASTKV_INLINE F ToFloats(I x) { return _mm256_cvtepi32_ps(x); }
+
+  // Of the 2 kLanes floats in a, then b: those at even places, and at odd ones.
+  static FASTKV_INLINE F Evens(F a, F b) { return JoinQuarters(_mm256_shuffle_ps(a, b, 0x88)); }
+  static FASTKV_INLINE F Odds(F a, F b) { return JoinQuarters(_mm256_shuffle_ps(a, b, 0xdd)); }
+
+  // 2 kLanes signed bytes as words that each hold two 16-bit integers.
+  static FASTKV_INLINE I LoadInt8Pairs(const void* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  // Of words that each hold two 16-bit integers: sum + first * first + second * second.
+  static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  }
+  // Words of pairs of bf16 from two words of pairs: both firsts, and both seconds.
+  static FASTKV_INLINE I JoinFirsts(I a, I b) {
+    return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);
+  }
+  static FASTKV_INLINE I JoinSeconds(I a, I b) {
+    return _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa);
+  }
+  // Both rounded to bf16, side by side. Not for NaN with a full mantissa.
+  static FASTKV_INLINE I RoundToPairs(F first, F second) {
+    return JoinSeconds(RoundedToBF16(first), RoundedToBF16(second));
   }
 
   // 2^n for integral n in [-126, 127].
@@ -61,6 +97,21 @@ struct Simd {
   // x where a >= b, else 0.
   static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) {
     return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ), x);
+  }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x, F other) {
+    return _mm256_blendv_ps(other, x, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
+  }
+  static FASTKV_INLINE bool AnyGreater(F a, F b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0;
+  }
+  // The two factors of 2^x: x - floor(x), and y * 2^floor(x), which is 0 far below the normal
+  // numbers and infinite above them. NaN stays NaN.
+  static FASTKV_INLINE F Fraction(F x) {
+    const F inside = Exponent(x);
+    return _mm256_sub_ps(inside, _mm256_floor_ps(inside));
+  }
+  static FASTKV_INLINE F TimesPowerOfTwo(F y, F x) {
+    return _mm256_mul_ps(y, PowerOfTwo(_mm256_floor_ps(Exponent(x))));
   }
   // x in lanes [begin, end), `other` elsewhere; the bounds may lie outside [0, kLanes].
   static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
@@ -78,6 +129,16 @@ struct Simd {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  // Lane i: the sum of the lanes of x[i], each added up in the same order.
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    F quads[2];
+    for (int i = 0; i < 2; ++i) {
+      const F* from = x + 4 * i;
+      quads[i] = _mm256_hadd_ps(_mm256_hadd_ps(from[0], from[1]), _mm256_hadd_ps(from[2], from[3]));
+    }
+    return _mm256_add_ps(_mm256_permute2f128_ps(quads[0], quads[1], 0x20),
+                         _mm256_permute2f128_ps(quads[0], quads[1], 0x31));
   }
   static FASTKV_INLINE void Prefetch(const void* p) {
     _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
@@ -125,6 +186,23 @@ struct Simd {
       columns[4 * half + 2] = AsWords(_mm256_shuffle_ps(b1, b3, 0x44));
       columns[4 * half + 3] = AsWords(_mm256_shuffle_ps(b1, b3, 0xee));
     }
+  }
+
+ private:
+  // Quarters 0, 2, 1, 3 in order.
+  static FASTKV_INLINE F JoinQuarters(F x) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
+  }
+  // x within the exponents that PowerOfTwo makes 0 and infinity of; a constant first lets NaN
+  // through.
+  static FASTKV_INLINE F Exponent(F x) {
+    return _mm256_min_ps(_mm256_set1_ps(128.0f), _mm256_max_ps(_mm256_set1_ps(-127.0f), x));
+  }
+  // The upper half of each word is the float in bf16, to nearest, ties to even.
+  static FASTKV_INLINE I RoundedToBF16(F x) {
+    const I bits = AsWords(x);
+    const I odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
   }
 };
 

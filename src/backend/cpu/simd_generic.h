@@ -30,6 +30,7 @@ struct Simd {
     return x;
   }
   static FASTKV_INLINE void Store(float* p, F x) { std::memcpy(p, &x, sizeof(x)); }
+  static FASTKV_INLINE F InRegister(F x) { return x; }
   static FASTKV_INLINE F Add(F a, F b) { return a + b; }
   static FASTKV_INLINE F Sub(F a, F b) { return a - b; }
   static FASTKV_INLINE F Mul(F a, F b) { return a * b; }
@@ -49,16 +50,44 @@ struct Simd {
     std::memcpy(half, p, sizeof(half));
     return F{ToFloat(half[0]), ToFloat(half[1]), ToFloat(half[2]), ToFloat(half[3])};
   }
+  static FASTKV_INLINE F LoadInt8(const void* p) {
+    int8_t bytes[4];
+    std::memcpy(bytes, p, sizeof(bytes));
+    return F{static_cast<float>(bytes[0]), static_cast<float>(bytes[1]),
+             static_cast<float>(bytes[2]), static_cast<float>(bytes[3])};
+  }
   static FASTKV_INLINE I LoadWords(const void* p) {
     I x;
     std::memcpy(&x, p, sizeof(x));
     return x;
   }
+  static FASTKV_INLINE void StoreWords(void* p, I x) { std::memcpy(p, &x, sizeof(x)); }
   static FASTKV_INLINE I AsWords(F x) { return reinterpret_cast<I>(x); }
   static FASTKV_INLINE F AsFloats(I x) { return reinterpret_cast<F>(x); }
   static FASTKV_INLINE F FirstOfPair(I x) { return AsFloats(x << 16); }
   static FASTKV_INLINE F SecondOfPair(I x) {
     return AsFloats(x & static_cast<int32_t>(0xffff0000u));
+  }
+  static FASTKV_INLINE F ToFloats(I x) { return __builtin_convertvector(x, F); }
+
+  static FASTKV_INLINE F Evens(F a, F b) { return F{a[0], a[2], b[0], b[2]}; }
+  static FASTKV_INLINE F Odds(F a, F b) { return F{a[1], a[3], b[1], b[3]}; }
+  static FASTKV_INLINE I LoadInt8Pairs(const void* p) {
+    typedef int8_t Bytes __attribute__((vector_size(8)));
+    typedef int16_t Halves __attribute__((vector_size(16)));
+    Bytes bytes;
+    std::memcpy(&bytes, p, sizeof(bytes));
+    return reinterpret_cast<I>(__builtin_convertvector(bytes, Halves));
+  }
+  static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
+    return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+  }
+  static FASTKV_INLINE I JoinFirsts(I a, I b) { return (a & 0xffff) | (b << 16); }
+  static FASTKV_INLINE I JoinSeconds(I a, I b) {
+    return ((a >> 16) & 0xffff) | (b & static_cast<int32_t>(0xffff0000u));
+  }
+  static FASTKV_INLINE I RoundToPairs(F first, F second) {
+    return JoinSeconds(RoundedToBF16(first), RoundedToBF16(second));
   }
 
   static FASTKV_INLINE F PowerOfTwo(F n) {
@@ -70,6 +99,16 @@ struct Simd {
     return (x + magic) - magic;
   }
   static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x) { return Select(a >= b, x, Zero()); }
+  static FASTKV_INLINE F IfGreaterEqual(F a, F b, F x, F other) { return Select(a >= b, x, other); }
+  static FASTKV_INLINE bool AnyGreater(F a, F b) {
+    const I greater = a > b;
+    return (greater[0] | greater[1] | greater[2] | greater[3]) != 0;
+  }
+  static FASTKV_INLINE F Fraction(F x) {
+    const F inside = Exponent(x);
+    return inside - Floor(inside);
+  }
+  static FASTKV_INLINE F TimesPowerOfTwo(F y, F x) { return y * PowerOfTwo(Floor(Exponent(x))); }
   static FASTKV_INLINE F Between(int begin, int end, F x, F other) {
     const I lane = {0, 1, 2, 3};
     return Select((lane >= begin) & (lane < end), x, other);
@@ -80,6 +119,9 @@ struct Simd {
     return low > high ? low : high;
   }
   static FASTKV_INLINE float ReduceAdd(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+  static FASTKV_INLINE F SumLanes(const F x[kLanes]) {
+    return F{ReduceAdd(x[0]), ReduceAdd(x[1]), ReduceAdd(x[2]), ReduceAdd(x[3])};
+  }
   static FASTKV_INLINE void Prefetch(const void* p) { __builtin_prefetch(p); }
 
   static FASTKV_INLINE void Transpose(I r[kLanes]) {
@@ -93,6 +135,18 @@ struct Simd {
   }
 
  private:
+  static FASTKV_INLINE F Exponent(F x) {
+    const F raised = Max(Set(-127.0f), x);
+    return Select(Set(128.0f) < raised, Set(128.0f), raised);
+  }
+  static FASTKV_INLINE F Floor(F x) {
+    const F nearest = Round(x);
+    return Select(nearest > x, nearest - 1.0f, nearest);
+  }
+  static FASTKV_INLINE I RoundedToBF16(F x) {
+    const I bits = AsWords(x);
+    return bits + (((bits >> 16) & 1) + 0x7fff);
+  }
   static FASTKV_INLINE F Select(I mask, F yes, F no) {
     return AsFloats((mask & AsWords(yes)) | (~mask & AsWords(no)));
   }

@@ -121,6 +121,15 @@ void ScaleRow(float* x, int64_t count, float factor) {
   for (; j < count; ++j) x[j] *= factor;
 }
 
+void AddScaledRow(const float* x, int64_t count, float factor, float* sums) {
+  constexpr int kLanes = Simd::kLanes;
+  int64_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    Simd::Store(sums + j, Simd::Fma(Simd::Load(x + j), Simd::Set(factor), Simd::Load(sums + j)));
+  }
+  for (; j < count; ++j) sums[j] = Simd::Fma(x[j], factor, sums[j]);
+}
+
 }  // namespace
 }  // namespace fastkv::cpu
 

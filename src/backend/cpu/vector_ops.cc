@@ -169,15 +169,16 @@ float SumOf(const float* x, int64_t count) {
   const Floats d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   V sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  int64_t j = 0;
-  for (; j + 4 * lanes <= count; j += 4 * lanes) {
+  // Side by side, which is what memory delivers fastest.
+  const int64_t quarter = count / (4 * lanes) * lanes;
+  for (int64_t j = 0; j < quarter; j += lanes) {
     for (int64_t i = 0; i < 4; ++i) {
-      sums[i] = hn::Add(sums[i], hn::LoadU(d, x + j + i * lanes));
+      sums[i] = hn::Add(sums[i], hn::LoadU(d, x + i * quarter + j));
     }
   }
   float sum =
       hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
-  for (; j < count; ++j) sum += x[j];
+  for (int64_t j = 4 * quarter; j < count; ++j) sum += x[j];
   return sum;
 }
 

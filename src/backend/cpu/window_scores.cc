@@ -1,8 +1,9 @@
 // How much probability the last rows give each earlier entry. Two passes over the keys: the first
-// finds every row's maximum and sum, the second adds up the probabilities, so that nothing but the
-// result grows with the prompt.
+// finds every row's maximum and sum, the second adds up (or takes the largest of) the
+// probabilities, so that nothing but the result grows with the prompt.
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "backend/cpu/attention_tile.h"
 #include "backend/cpu/operations.h"
@@ -29,6 +30,7 @@ void ScoreHeads(const WindowScoresParams& params, int64_t kv_head, int64_t first
 
   for (int64_t h = first_head; h < first_head + num_heads; ++h)
     std::fill_n(out(h), num_columns, 0.0f);
+  std::vector<float> row_probabilities;  // of one block of keys
   const int64_t rows_at_once = std::max<int64_t>(1, tile.blocks().max_rows / num_heads);
   for (int64_t first_row = 0; first_row < window_rows; first_row += rows_at_once) {
     const int64_t end_row = std::min(first_row + rows_at_once, window_rows);
@@ -52,11 +54,22 @@ void ScoreHeads(const WindowScoresParams& params, int64_t kv_head, int64_t first
       tile.Attend({.keys = keys, .begin = key, .end = std::min(key + num_keys, last_key)});
     }
     for (int64_t key = first_key; key < num_columns; key += num_keys) {
+      const KeyBlock block = {
+          .keys = keys, .begin = key, .end = std::min(key + num_keys, num_columns)};
+      const auto block_out = [&](int64_t r) { return out(first_head + r % num_heads) + key; };
       std::array<float*, AttentionTile::kMaxRows> outs;
-      for (int64_t r = 0; r < tile.num_rows(); ++r) outs[r] = out(first_head + r % num_heads) + key;
-      tile.AddProbabilities(
-          {.keys = keys, .begin = key, .end = std::min(key + num_keys, num_columns)}, num_columns,
-          outs.data());
+      if (params.row_reduction == ReductionKind::kSum) {
+        for (int64_t r = 0; r < tile.num_rows(); ++r) outs[r] = block_out(r);
+        tile.AddProbabilities(block, num_columns, outs.data());
+        continue;
+      }
+      row_probabilities.assign(tile.num_rows() * num_keys, 0.0f);
+      for (int64_t r = 0; r < tile.num_rows(); ++r) outs[r] = &row_probabilities[r * num_keys];
+      tile.AddProbabilities(block, num_columns, outs.data());
+      for (int64_t r = 0; r < tile.num_rows(); ++r) {
+        float* to = block_out(r);
+        for (int64_t j = 0; j < block.end - key; ++j) to[j] = std::max(to[j], outs[r][j]);
+      }
     }
   }
 }
@@ -75,6 +88,7 @@ void WindowScores(const Context& context, const WindowScoresParams& params) {
   FASTKV_CHECK_EQ(params.out.dim(0), num_q_heads);
   FASTKV_CHECK_EQ(params.out.dim(1), params.keys.dim(1) - params.q.dim(0));
   FASTKV_CHECK(params.window == 0 || params.positions != nullptr);
+  FASTKV_CHECK(params.row_reduction != ReductionKind::kMean);
 
   const int64_t group_size = num_q_heads / num_kv_heads;
   // Heads that share packed keys, as long as there is enough for every thread.

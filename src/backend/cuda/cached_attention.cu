@@ -12,6 +12,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 #include "backend/cuda/tensor_core.cuh"
 
 namespace fastkv::cuda {
@@ -175,6 +176,8 @@ __global__ void __launch_bounds__(kWarpCount* kWarpSize)
   extern __shared__ __align__(128) unsigned char shared[];
   __shared__ SoftmaxState warp_states[kWarps][kRows];
   __shared__ bool is_last;
+  AdmitNextKernel();
+  AwaitEarlierKernels();
 
   const int warp = threadIdx.x / kWarpSize;
   const int lane = threadIdx.x % kWarpSize;
@@ -494,8 +497,7 @@ void Launch(const Context& context, const KernelParams& p, int64_t num_sequences
   const dim3 grid(static_cast<unsigned>(p.max_splits),
                   static_cast<unsigned>(p.num_kv_heads * p.row_tiles),
                   static_cast<unsigned>(num_sequences));
-  kernel<<<grid, S::kThreads, S::kSharedBytes, context.stream>>>(p);
-  FASTKV_CHECK_LAUNCH("CachedAttentionKernel");
+  LaunchEarly(context, "CachedAttentionKernel", kernel, grid, S::kThreads, S::kSharedBytes, p);
 }
 
 // Sequences [begin, begin + count) of the batch, all of which the kernel takes.

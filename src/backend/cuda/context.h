@@ -17,8 +17,9 @@ namespace fastkv::cuda {
 struct Context {
   cudaStream_t stream = nullptr;
   int num_multiprocessors = 0;
-  int max_shared_bytes = 0;   // of a block
-  DType type = DType::kBF16;  // of activations, keys, values and weights: f32 or bf16
+  int max_shared_bytes = 0;     // of a block
+  bool launches_early = false;  // the device has programmatic dependent launch
+  DType type = DType::kBF16;    // of activations, keys, values and weights: f32 or bf16
   std::byte* scratch = nullptr;
   int64_t scratch_bytes = 0;
   uint32_t* counters = nullptr;  // all 0 between operations

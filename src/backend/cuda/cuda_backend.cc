@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backend/cuda/attention.h"
+#include "backend/cuda/ceilings.h"
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/weight_upload.h"
 #include "base/check.h"
@@ -17,6 +18,11 @@ namespace {
 constexpr int64_t kScratchBytes = int64_t{96} << 20;
 constexpr int64_t kNumCounters = int64_t{64} << 10;
 constexpr int kOldestMajor = 8;
+constexpr int kHopperMajor = 9;
+// Large enough that a block's products run at the device's full rate and its attention takes few
+// launches; its activations take about 1 GiB for a model of 8B parameters.
+constexpr int64_t kMaxBlockTokens = 8192;
+constexpr double kBlockFlops = 2e13;
 
 // What a machine without a usable driver answers, as a sentence for the user.
 Status DriverError(cudaError_t error) {
@@ -70,6 +76,7 @@ Status CudaBackend::Initialize(const CudaOptions& options) {
   context_.type = options.compute_type == ComputeType::kF32 ? DType::kF32 : DType::kBF16;
   context_.num_multiprocessors = properties.multiProcessorCount;
   context_.max_shared_bytes = static_cast<int>(properties.sharedMemPerBlockOptin);
+  context_.launches_early = properties.major >= kHopperMajor;
   FASTKV_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking),
                               "creating a CUDA stream");
   FASTKV_ASSIGN_OR_RETURN(scratch_, Allocate(kScratchBytes, "scratch memory of the CUDA device"));
@@ -86,6 +93,8 @@ Status CudaBackend::Initialize(const CudaOptions& options) {
   FASTKV_ASSIGN_OR_RETURN(mat_mul_, MatMulEngine::Create());
   info_.name = "cuda:" + std::to_string(device_);
   info_.description = properties.name;
+  info_.block_flops = kBlockFlops;
+  info_.max_block_tokens = kMaxBlockTokens;
   if (context_.type == DType::kBF16) {
     std::string reason;
     cudnn_ = CreateCudnnAttention(&reason);
@@ -137,6 +146,11 @@ Status CudaBackend::Synchronize() {
   FASTKV_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(context_.stream),
                               "waiting for the CUDA device");
   return ToStatus(cudaGetLastError(), "running on the CUDA device");
+}
+
+Result<DeviceCeilings> CudaBackend::MeasureCeilings(double duration_ms) {
+  MakeCurrent();
+  return cuda::MeasureCeilings(context_, allocator_, *mat_mul_, cudnn_.get(), duration_ms);
 }
 
 Result<std::unique_ptr<PackedWeight>> CudaBackend::PackWeight(

@@ -42,6 +42,7 @@ class CudaBackend final : public Backend {
   Status CopyToHost(void* host, const void* device, int64_t num_bytes) override;
   void Copy(void* to, const void* from, int64_t num_bytes) override;
   Status Synchronize() override;
+  Result<DeviceCeilings> MeasureCeilings(double duration_ms) override;
   Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const ConstTensorView> parts) override;
 
   void EmbedTokens(const EmbedTokensParams& params) override;

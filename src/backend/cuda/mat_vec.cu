@@ -6,6 +6,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 #include "backend/cuda/mat_mul.h"
 #include "backend/cuda/tensor_core.cuh"
 
@@ -58,10 +59,9 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
   }
   const BF16* x = p.x + quarter * 8;
 
-  float acc[kFeatureTiles][kRowTiles][4] = {};
   const int64_t num_chunks = p.in_features / kChunk;
-  for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
-    uint4 w[kUnrolled][kFeatureTiles][2];
+  uint4 w[kUnrolled][kFeatureTiles][2];
+  const auto load_weight = [&](int64_t base) {
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
@@ -72,6 +72,15 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
         w[u][f][1] = LoadStreaming(weight[f][1] + chunk * kChunk);
       }
     }
+  };
+  // The first part of the weight is on its way while the kernel before this one finishes.
+  AdmitNextKernel();
+  load_weight(warp);
+  AwaitEarlierKernels();
+
+  float acc[kFeatureTiles][kRowTiles][4] = {};
+  for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
+    if (base != warp) load_weight(base);
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;
@@ -130,9 +139,8 @@ void LaunchTiles(const Context& context, const KernelParams& p) {
   const auto kernel = MatVecKernel<kRowTiles, kFeatureTiles, Out>;
   FASTKV_CUDA_CHECK(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
-  kernel<<<GridX(CeilDivide(p.out_features, kFeatures)), kThreads, kSharedBytes, context.stream>>>(
-      p);
-  FASTKV_CHECK_LAUNCH("MatVecKernel");
+  LaunchEarly(context, "MatVecKernel", kernel, GridX(CeilDivide(p.out_features, kFeatures)),
+              kThreads, kSharedBytes, p);
 }
 
 template <typename Out>

@@ -4,6 +4,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 
 namespace fastkv::cuda {
 namespace {
@@ -24,6 +25,8 @@ __global__ void __launch_bounds__(kThreads)
   const auto* weights = reinterpret_cast<const In*>(weight);
   auto* to = reinterpret_cast<Pack<Out, kWidth>*>(out + blockIdx.x * out_stride);
   const int64_t num_packs = hidden_size / kWidth;
+  AdmitNextKernel();
+  AwaitEarlierKernels();
 
   In kept[kKeptPacks];
   float sum = 0;
@@ -74,14 +77,15 @@ void Launch(const Context& context, const RmsNormParams& params) {
   const bool by_four = hidden_size % 4 == 0 && params.x.stride(0) % 4 == 0 &&
                        params.out.stride(0) % 4 == 0 && IsAligned(x, 16) && IsAligned(weight, 16) &&
                        IsAligned(out, 4 * sizeof(Out));
+  const auto launch = [&](auto kernel) {
+    LaunchEarly(context, "RmsNormKernel", kernel, grid, kThreads, 0, x, params.x.stride(0), weight,
+                hidden_size, params.epsilon, out, params.out.stride(0));
+  };
   if (by_four) {
-    RmsNormKernel<Out, 4><<<grid, kThreads, 0, context.stream>>>(
-        x, params.x.stride(0), weight, hidden_size, params.epsilon, out, params.out.stride(0));
+    launch(RmsNormKernel<Out, 4>);
   } else {
-    RmsNormKernel<Out, 1><<<grid, kThreads, 0, context.stream>>>(
-        x, params.x.stride(0), weight, hidden_size, params.epsilon, out, params.out.stride(0));
+    launch(RmsNormKernel<Out, 1>);
   }
-  FASTKV_CHECK_LAUNCH("RmsNormKernel");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 
 namespace fastkv::cuda {
 namespace {
@@ -18,6 +19,8 @@ __global__ void __launch_bounds__(kThreads)
     SiluMultiplyKernel(const T* gate_up, int64_t in_stride, int64_t num_rows,
                        int64_t intermediate_size, T* out, int64_t out_stride) {
   using Packed = Pack<T, kWidth>;
+  AdmitNextKernel();
+  AwaitEarlierKernels();
   const int64_t packs_per_row = intermediate_size / kWidth;
   const int64_t num_packs = num_rows * packs_per_row;
   for (int64_t i = blockIdx.x * int64_t{kThreads} + threadIdx.x; i < num_packs;
@@ -48,14 +51,15 @@ void Launch(const Context& context, const SiluMultiplyParams& params) {
                     IsAligned(out, 16);
   const int64_t num_packs = num_rows * intermediate_size / (wide ? kWide : 1);
   const unsigned grid = GridFor(num_packs, kThreads, context.num_multiprocessors);
+  const auto launch = [&](auto kernel) {
+    LaunchEarly(context, "SiluMultiplyKernel", kernel, grid, kThreads, 0, gate_up,
+                params.gate_up.stride(0), num_rows, intermediate_size, out, params.out.stride(0));
+  };
   if (wide) {
-    SiluMultiplyKernel<T, kWide><<<grid, kThreads, 0, context.stream>>>(
-        gate_up, params.gate_up.stride(0), num_rows, intermediate_size, out, params.out.stride(0));
+    launch(SiluMultiplyKernel<T, kWide>);
   } else {
-    SiluMultiplyKernel<T, 1><<<grid, kThreads, 0, context.stream>>>(
-        gate_up, params.gate_up.stride(0), num_rows, intermediate_size, out, params.out.stride(0));
+    launch(SiluMultiplyKernel<T, 1>);
   }
-  FASTKV_CHECK_LAUNCH("SiluMultiplyKernel");
 }
 
 }  // namespace

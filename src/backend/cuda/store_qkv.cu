@@ -4,6 +4,7 @@
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
+#include "backend/cuda/launch_early.cuh"
 
 namespace fastkv::cuda {
 namespace {
@@ -77,6 +78,8 @@ __device__ void NormAndRotate(const T* from, const float* norm_weight, float eps
 template <typename T, int kWidth>
 __global__ void __launch_bounds__(kWarps* kWarpSize)
     StoreQkvKernel(const __grid_constant__ KernelParams<T> p) {
+  AdmitNextKernel();
+  AwaitEarlierKernels();
   const int64_t token = blockIdx.x;
   const int lane = threadIdx.x % kWarpSize;
   const int num_heads = p.num_q_heads + 2 * p.num_kv_heads;
@@ -142,11 +145,10 @@ void Launch(const Context& context, const StoreQkvParams& params) {
            IsAligned(p.cos_sin, static_cast<int64_t>(width * sizeof(float)));
   };
   if (fits(2)) {
-    StoreQkvKernel<T, 2><<<grid, kWarps * kWarpSize, 0, context.stream>>>(p);
+    LaunchEarly(context, "StoreQkvKernel", StoreQkvKernel<T, 2>, grid, kWarps * kWarpSize, 0, p);
   } else {
-    StoreQkvKernel<T, 1><<<grid, kWarps * kWarpSize, 0, context.stream>>>(p);
+    LaunchEarly(context, "StoreQkvKernel", StoreQkvKernel<T, 1>, grid, kWarps * kWarpSize, 0, p);
   }
-  FASTKV_CHECK_LAUNCH("StoreQkvKernel");
 }
 
 }  // namespace

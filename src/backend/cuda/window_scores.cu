@@ -1,6 +1,6 @@
 // Two passes over the keys: the first finds every row's softmax normaliser, the second computes the
-// scores again and adds up the probabilities. Scores are never stored; the keys of a pass are read
-// once for all query heads of a group.
+// scores again and adds up the probabilities, or takes the largest. Scores are never stored; the
+// keys of a pass are read once for all query heads of a group.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -46,7 +46,10 @@ struct KernelParams {
   float* normalisers;    // [num_q_heads, num_rows]: log2 of the sum of 2^score
   float* out;            // [num_q_heads, kv_len - window_rows]
   int64_t out_stride;
+  bool takes_max;  // over the rows; else their sum
 
+  // Probabilities are never negative: 0 is neutral in either case.
+  __device__ float Combine(float a, float b) const { return takes_max ? fmaxf(a, b) : a + b; }
   __device__ int64_t OwnEntry(int row) const { return kv_len - window_rows + row_begin + row; }
   __device__ int64_t Oldest(int row) const {
     return window > 0 ? positions[OwnEntry(row)] - window : INT64_MIN;
@@ -207,10 +210,10 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x % kWarpSize == 0) normalisers[row] = merged.largest + log2f(merged.sum);
 }
 
-// Grid: (chunk, KV head). Adds to what `out` holds when row_begin > 0.
+// Grid: (chunk, KV head). Combines with what `out` holds when row_begin > 0.
 template <int kSteps>
 __global__ void __launch_bounds__(kThreads)
-    ProbabilitySumsKernel(const __grid_constant__ KernelParams p) {
+    ProbabilitiesKernel(const __grid_constant__ KernelParams p) {
   extern __shared__ __align__(16) unsigned char shared[];
   const int warp = threadIdx.x / kWarpSize;
   const int lane = threadIdx.x % kWarpSize;
@@ -255,20 +258,20 @@ __global__ void __launch_bounds__(kThreads)
             if (entry + group < end && !p.Sees(row, oldest, entry + group)) a = 0;
             if (entry + group + 8 < end && !p.Sees(row, oldest, entry + group + 8)) b = 0;
           }
-          low += a;
-          high += b;
+          low = p.Combine(low, a);
+          high = p.Combine(high, b);
         }
       }
 #pragma unroll
       for (int offset = 1; offset < 4; offset *= 2) {
-        low += __shfl_xor_sync(kFullMask, low, offset);
-        high += __shfl_xor_sync(kFullMask, high, offset);
+        low = p.Combine(low, __shfl_xor_sync(kFullMask, low, offset));
+        high = p.Combine(high, __shfl_xor_sync(kFullMask, high, offset));
       }
       if (quarter == 0) {
         float* to = p.out + (int64_t{kv_head} * p.group_size + head) * p.out_stride + entry;
         const bool add = p.row_begin > 0;
-        if (entry + group < end) to[group] = add ? to[group] + low : low;
-        if (entry + group + 8 < end) to[group + 8] = add ? to[group + 8] + high : high;
+        if (entry + group < end) to[group] = add ? p.Combine(to[group], low) : low;
+        if (entry + group + 8 < end) to[group + 8] = add ? p.Combine(to[group + 8], high) : high;
       }
     }
   }
@@ -313,17 +316,18 @@ __global__ void __launch_bounds__(kThreads)
 // Grid: (entries, query head).
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    PlainSumsKernel(const __grid_constant__ KernelParams p) {
+    PlainProbabilitiesKernel(const __grid_constant__ KernelParams p) {
   const int64_t entry = blockIdx.x * int64_t{kThreads} + threadIdx.x;
   const int64_t q_head = blockIdx.y;
   if (entry >= p.kv_len - p.window_rows) return;
-  float sum = 0;
+  float score = 0;
   for (int row = 0; row < p.num_rows; ++row) {
     if (p.Sees(row, p.Oldest(row), entry)) {
-      sum += exp2f(PlainScore<T>(p, row, q_head, entry) - p.normalisers[q_head * p.num_rows + row]);
+      const float normaliser = p.normalisers[q_head * p.num_rows + row];
+      score = p.Combine(score, exp2f(PlainScore<T>(p, row, q_head, entry) - normaliser));
     }
   }
-  p.out[q_head * p.out_stride + entry] = sum;
+  p.out[q_head * p.out_stride + entry] = score;
 }
 
 template <typename T>
@@ -336,9 +340,9 @@ void LaunchPlain(const Context& context, KernelParams p) {
   const auto heads = static_cast<unsigned>(p.num_q_heads);
   PlainNormaliserKernel<T><<<dim3(GridX(p.num_rows), heads), kThreads, 0, context.stream>>>(p);
   FASTKV_CHECK_LAUNCH("PlainNormaliserKernel");
-  PlainSumsKernel<T><<<dim3(GridX(CeilDivide(p.kv_len - p.window_rows, kThreads)), heads), kThreads,
-                       0, context.stream>>>(p);
-  FASTKV_CHECK_LAUNCH("PlainSumsKernel");
+  PlainProbabilitiesKernel<T><<<dim3(GridX(CeilDivide(p.kv_len - p.window_rows, kThreads)), heads),
+                                kThreads, 0, context.stream>>>(p);
+  FASTKV_CHECK_LAUNCH("PlainProbabilitiesKernel");
 }
 
 template <int kSteps>
@@ -354,7 +358,7 @@ void LaunchRows(const Context& context, const KernelParams& p) {
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, num_bytes));
   };
   set_shared_bytes(reinterpret_cast<const void*>(NormaliserPartsKernel<kSteps>), state_bytes);
-  set_shared_bytes(reinterpret_cast<const void*>(ProbabilitySumsKernel<kSteps>), sum_bytes);
+  set_shared_bytes(reinterpret_cast<const void*>(ProbabilitiesKernel<kSteps>), sum_bytes);
   const dim3 grid(static_cast<unsigned>(p.num_chunks),
                   static_cast<unsigned>(p.num_q_heads / p.group_size));
   NormaliserPartsKernel<kSteps><<<grid, kThreads, state_bytes, context.stream>>>(p);
@@ -363,8 +367,8 @@ void LaunchRows(const Context& context, const KernelParams& p) {
   NormaliserKernel<<<GridX(CeilDivide(num_rows, kWarps)), kThreads, 0, context.stream>>>(
       p.states, p.num_chunks, num_rows, p.normalisers);
   FASTKV_CHECK_LAUNCH("NormaliserKernel");
-  ProbabilitySumsKernel<kSteps><<<grid, kThreads, sum_bytes, context.stream>>>(p);
-  FASTKV_CHECK_LAUNCH("ProbabilitySumsKernel");
+  ProbabilitiesKernel<kSteps><<<grid, kThreads, sum_bytes, context.stream>>>(p);
+  FASTKV_CHECK_LAUNCH("ProbabilitiesKernel");
 }
 
 void LaunchTensorCores(const Context& context, KernelParams p) {
@@ -415,6 +419,7 @@ void WindowScores(const Context& context, const WindowScoresParams& params) {
   FASTKV_CHECK_EQ(params.out.dim(0), num_q_heads);
   FASTKV_CHECK_EQ(params.out.dim(1), num_columns);
   FASTKV_CHECK_LE(num_q_heads, kMaxGridY);
+  FASTKV_CHECK(params.row_reduction != ReductionKind::kMean);
   if (num_columns == 0 || num_q_heads == 0) return;
   if (window_rows == 0) {
     FASTKV_CUDA_CHECK(cudaMemset2DAsync(params.out.data(), params.out.stride(0) * sizeof(float), 0,
@@ -436,6 +441,7 @@ void WindowScores(const Context& context, const WindowScoresParams& params) {
   p.head_dim = static_cast<int>(head_dim);
   p.out = params.out.As<float>();
   p.out_stride = params.out.stride(0);
+  p.takes_max = params.row_reduction == ReductionKind::kMax;
 
   const bool fits_tensor_cores =
       context.type == DType::kBF16 && head_dim % 32 == 0 && head_dim <= kMaxDim &&

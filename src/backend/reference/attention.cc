@@ -132,22 +132,27 @@ void ReferenceBackend::WindowScores(const WindowScoresParams& params) {
   FASTKV_CHECK_EQ(num_q_heads % num_kv_heads, 0);
   FASTKV_CHECK_EQ(params.out.dim(0), num_q_heads);
   FASTKV_CHECK_EQ(params.out.dim(1), num_columns);
+  FASTKV_CHECK(params.row_reduction != ReductionKind::kMean);
   const int64_t group_size = num_q_heads / num_kv_heads;
 
   for (int64_t h = 0; h < num_q_heads; ++h) {
     HeadEntries entries;
     AppendRows(params.keys, ConstTensorView(), h / group_size, entries);
     if (params.window > 0) AppendPositions(params.positions, kv_len, entries);
-    std::vector<double> sums(num_columns, 0.0);
+    std::vector<double> scores(num_columns, 0.0);
     for (int64_t i = 0; i < window_rows; ++i) {
       const int64_t own_entry = num_columns + i;
       RowVisibility visibility{.num_visible = own_entry + 1, .window = params.window};
       if (params.window > 0) visibility.position = params.positions[own_entry];
       const RowSoftmax softmax =
           SoftmaxOfRow(LoadRow(params.q, i, h), params.scale, entries, visibility);
-      for (int64_t j = 0; j < num_columns; ++j) sums[j] += softmax.probabilities[j];
+      for (int64_t j = 0; j < num_columns; ++j) {
+        const double probability = softmax.probabilities[j];
+        scores[j] = params.row_reduction == ReductionKind::kSum ? scores[j] + probability
+                                                                : std::max(scores[j], probability);
+      }
     }
-    StoreRow(params.out, sums, h);
+    StoreRow(params.out, scores, h);
   }
 }
 

@@ -38,7 +38,7 @@ void ReferenceBackend::MatMul(const MatMulParams& params) {
     std::vector<double> out(weight.out_features(), 0.0);
     if (params.accumulate) out = LoadRow(params.out, i);
     for (int64_t j = 0; j < weight.out_features(); ++j) {
-      const float* row = weight.Row(j);
+      const float* row = weight.FactorRow(j);
       double sum = 0;
       for (size_t c = 0; c < x.size(); ++c) sum += x[c] * row[c];
       out[j] += sum + bias[j];

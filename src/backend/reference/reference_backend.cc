@@ -1,6 +1,9 @@
 #include "backend/reference/reference_backend.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "backend/reference/elements.h"
 
@@ -16,6 +19,23 @@ namespace {
 
 bool IsComputeType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
 
+// What one row stands for after WeightType::kInt8.
+void RoundToInt8(const float* row, int64_t count, float* out) {
+  float largest = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    finite = finite && std::isfinite(row[i]);
+    largest = std::max(largest, std::fabs(row[i]));
+  }
+  if (!finite) {
+    std::fill_n(out, count, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  const float scale = largest < 0x1.0p-120f ? 0 : largest / 127;
+  const float inverse = largest < 0x1.0p-120f ? 0 : 127 / largest;
+  for (int64_t i = 0; i < count; ++i) out[i] = std::nearbyint(row[i] * inverse) * scale;
+}
+
 }  // namespace
 
 ReferenceBackend::ReferenceBackend(ComputeTypes types, Allocator& allocator)
@@ -27,6 +47,7 @@ ReferenceBackend::ReferenceBackend(ComputeTypes types, Allocator& allocator)
   info_.description += DTypeName(types.activation);
   info_.description += ", keys and values ";
   info_.description += DTypeName(types.kv);
+  if (types.weights == WeightType::kInt8) info_.description += ", int8 weights";
 }
 
 Status ReferenceBackend::CopyToDevice(void* device, const void* host, int64_t num_bytes) {
@@ -61,8 +82,16 @@ Result<std::unique_ptr<PackedWeight>> ReferenceBackend::PackWeight(
       for (double value : LoadRow(part, i)) *to++ = static_cast<float>(value);
     }
   }
-  return std::unique_ptr<PackedWeight>(
-      std::make_unique<ReferenceWeight>(out_features, in_features, std::move(values)));
+  Buffer factors;
+  if (types_.weights == WeightType::kInt8) {
+    FASTKV_ASSIGN_OR_RETURN(factors, Allocate(values.num_bytes(), "packed weight"));
+    for (int64_t i = 0; i < out_features; ++i) {
+      RoundToInt8(static_cast<const float*>(values.data()) + i * in_features, in_features,
+                  static_cast<float*>(factors.data()) + i * in_features);
+    }
+  }
+  return std::unique_ptr<PackedWeight>(std::make_unique<ReferenceWeight>(
+      out_features, in_features, std::move(values), std::move(factors)));
 }
 
 }  // namespace reference

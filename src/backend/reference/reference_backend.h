@@ -11,18 +11,27 @@
 
 namespace fastkv::reference {
 
-// The matrix in float32, row by row: exact for every source type.
+// The matrix in float32, row by row: exact for every source type. With int8 weights also what
+// their integers stand for, which products are made with.
 class ReferenceWeight final : public PackedWeight {
  public:
-  ReferenceWeight(int64_t out_features, int64_t in_features, Buffer values)
-      : PackedWeight(out_features, in_features), values_(std::move(values)) {}
+  // `factors` holds the values to multiply with; empty: `values` itself.
+  ReferenceWeight(int64_t out_features, int64_t in_features, Buffer values, Buffer factors)
+      : PackedWeight(out_features, in_features),
+        values_(std::move(values)),
+        factors_(std::move(factors)) {}
   int64_t num_bytes() const override { return values_.num_bytes(); }
   const float* Row(int64_t i) const {
     return static_cast<const float*>(values_.data()) + i * in_features();
   }
+  const float* FactorRow(int64_t i) const {
+    const Buffer& factors = factors_.data() != nullptr ? factors_ : values_;
+    return static_cast<const float*>(factors.data()) + i * in_features();
+  }
 
  private:
   Buffer values_;
+  Buffer factors_;
 };
 
 class ReferenceBackend final : public Backend {

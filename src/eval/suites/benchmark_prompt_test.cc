@@ -22,7 +22,7 @@ class BenchmarkPromptTest : public ::testing::Test {
   void SetUp() override {
     auto chat = ChatTemplate::Parse(
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
-        "{% endfor %}<|im_start|>assistant\n",
+        "{% endfor %}{{ '<|im_start|>assistant\\n' }}",
         {});
     ASSERT_TRUE(chat.ok()) << chat.status().message();
     chat_.emplace(std::move(chat).value());

@@ -154,11 +154,11 @@ TEST_F(BenchmarkTasksTest, InfiniteBenchFindsCallsAndNumbers) {
   files_.Put("ib/src/prompt.py", kPrompts);
   PutInfiniteBench(
       "code_run",
-      R"({"context":"c","input":"Give func_x(1) or func_12(-3). Not func_4(5)","answer":1
-})");
+      R"json({"context":"c","input":"Give func_x(1) or func_12(-3). Not func_4(5)","answer":1}
+)json");
   EXPECT_EQ(InfiniteBench("code_run")->prompt, "func_12 in c gives func_12(-3)");
-  PutInfiniteBench("code_run", R"({"context":"c","input":"func_1(x)","answer":1
-  })");
+  PutInfiniteBench("code_run", R"json({"context":"c","input":"func_1(x)","answer":1}
+)json");
   EXPECT_EQ(InfiniteBench("code_run").status().code(), StatusCode::kFormat);
 
   const std::string find =
@@ -169,84 +169,83 @@ TEST_F(BenchmarkTasksTest, InfiniteBenchFindsCallsAndNumbers) {
              "def f():\n    prefix = f\"Where is {target_number} here?\"\n");
   EXPECT_EQ(InfiniteBench("math_find")->prompt,
             "Where is the third largest of all here?|[1]|The Third largest of all of it?");
-  }
+}
 
-  TEST_F(BenchmarkTasksTest, InfiniteBenchTakesPromptsAsJson) {
-    files_.Put("ib/prompts.json",
-               R"({"yarn_mistral_templates":{"passkey":"J {context}","math_find":"{prefix}"},
+TEST_F(BenchmarkTasksTest, InfiniteBenchTakesPromptsAsJson) {
+  files_.Put("ib/prompts.json",
+             R"({"yarn_mistral_templates":{"passkey":"J {context}","math_find":"{prefix}"},
                  "math_find_prefix":"Find {target_number}"})");
-    PutInfiniteBench("passkey", R"({"context":"c","answer":"5"})");
-    EXPECT_EQ(InfiniteBench("passkey")->prompt, "J c");
-    PutInfiniteBench("math_find", R"({"context":"c","input":"The a of","answer":5})");
-    EXPECT_EQ(InfiniteBench("math_find")->prompt, "Find the a");
-    EXPECT_THAT(InfiniteBench("passkey", InfiniteBenchStyle::kChat).status().message(),
-                HasSubstr("gpt4_templates"));
-  }
+  PutInfiniteBench("passkey", R"({"context":"c","answer":"5"})");
+  EXPECT_EQ(InfiniteBench("passkey")->prompt, "J c");
+  PutInfiniteBench("math_find", R"({"context":"c","input":"The a of","answer":5})");
+  EXPECT_EQ(InfiniteBench("math_find")->prompt, "Find the a");
+  EXPECT_THAT(InfiniteBench("passkey", InfiniteBenchStyle::kChat).status().message(),
+              HasSubstr("gpt4_templates"));
+}
 
-  TEST_F(BenchmarkTasksTest, InfiniteBenchSaysWhatIsMissing) {
-    PutInfiniteBench("passkey", R"({"context":"c","input":"i","answer":"5"})");
-    EXPECT_THAT(InfiniteBench("passkey").status().message(), HasSubstr("prompt.py"));
-    EXPECT_THAT(InfiniteBench("retrieval").status().message(), HasSubstr("\"retrieval\""));
-    files_.Put("ib/src/prompt.py", kPrompts);
-    EXPECT_THAT(InfiniteBench("math_calc").status().message(), HasSubstr("\"math_calc\""));
-    PutInfiniteBench("passkey", R"({"context":"c","input":"i"})");
-    EXPECT_THAT(InfiniteBench("passkey").status().message(), HasSubstr("'answer'"));
-    EXPECT_EQ(InfiniteBenchPromptLimit(32768, 40, InfiniteBenchStyle::kCompletion), 32728);
-  }
+TEST_F(BenchmarkTasksTest, InfiniteBenchSaysWhatIsMissing) {
+  PutInfiniteBench("passkey", R"({"context":"c","input":"i","answer":"5"})");
+  EXPECT_THAT(InfiniteBench("passkey").status().message(), HasSubstr("prompt.py"));
+  EXPECT_THAT(InfiniteBench("retrieval").status().message(), HasSubstr("\"retrieval\""));
+  files_.Put("ib/src/prompt.py", kPrompts);
+  EXPECT_THAT(InfiniteBench("math_calc").status().message(), HasSubstr("\"math_calc\""));
+  PutInfiniteBench("passkey", R"({"context":"c","input":"i"})");
+  EXPECT_THAT(InfiniteBench("passkey").status().message(), HasSubstr("'answer'"));
+  EXPECT_EQ(InfiniteBenchPromptLimit(32768, 40, InfiniteBenchStyle::kCompletion), 32728);
+}
 
-  TEST_F(BenchmarkTasksTest, RulerReadsFilesOfBothGenerations) {
-    files_.Put(
-        "r/vt/validation.jsonl",
-        "{\"index\":3,\"input\":\"old text Answer:\",\"outputs\":[\"A\",\"B\"],\"length\":9}\n"
-        "{\"index\":3,\"input\":\"new\\nask\\n\",\"answer_prefix\":\" "
-        "Answer:\",\"outputs\":[\"C\"]}\n"
-        "{\"input\":\"x\"}\n");
-    const auto task = OpenRulerFile(files_, "r", "vt", 0, BenchmarkProfile::kOfficial);
-    ASSERT_TRUE(task.ok()) << task.status().message();
-    EXPECT_EQ((*task)->num_samples(), 3);
-    EXPECT_EQ((*task)->max_new_tokens(), 30);
-    EXPECT_EQ((*task)->Sample(0)->prompt, "old text Answer:");
-    EXPECT_EQ((*task)->Sample(0)->answer_prefix, "");
-    EXPECT_EQ((*task)->Sample(1)->prompt, "new\nask\n");
-    EXPECT_EQ((*task)->Sample(1)->answer_prefix, " Answer:");
-    EXPECT_EQ((*task)->Sample(1)->question, "ask");
-    EXPECT_EQ((*task)->Sample(1)->line_number, 2);
-    EXPECT_EQ((*task)->Sample(2).status().code(), StatusCode::kFormat);
-  }
+TEST_F(BenchmarkTasksTest, RulerReadsFilesOfBothGenerations) {
+  files_.Put("r/vt/validation.jsonl",
+             "{\"index\":3,\"input\":\"old text Answer:\",\"outputs\":[\"A\",\"B\"],\"length\":9}\n"
+             "{\"index\":3,\"input\":\"new\\nask\\n\",\"answer_prefix\":\" "
+             "Answer:\",\"outputs\":[\"C\"]}\n"
+             "{\"input\":\"x\"}\n");
+  const auto task = OpenRulerFile(files_, "r", "vt", 0, BenchmarkProfile::kOfficial);
+  ASSERT_TRUE(task.ok()) << task.status().message();
+  EXPECT_EQ((*task)->num_samples(), 3);
+  EXPECT_EQ((*task)->max_new_tokens(), 30);
+  EXPECT_EQ((*task)->Sample(0)->prompt, "old text Answer:");
+  EXPECT_EQ((*task)->Sample(0)->answer_prefix, "");
+  EXPECT_EQ((*task)->Sample(1)->prompt, "new\nask\n");
+  EXPECT_EQ((*task)->Sample(1)->answer_prefix, " Answer:");
+  EXPECT_EQ((*task)->Sample(1)->question, "ask");
+  EXPECT_EQ((*task)->Sample(1)->line_number, 2);
+  EXPECT_EQ((*task)->Sample(2).status().code(), StatusCode::kFormat);
+}
 
-  TEST_F(BenchmarkTasksTest, RulerLooksWhereDataLie) {
-    const std::string record = "{\"input\":\"i\",\"outputs\":[\"C\"]}";
-    files_.Put("r/4096/cwe.jsonl", record);
-    files_.Put("r/8192/cwe/validation.jsonl", record);
-    EXPECT_TRUE(OpenRulerFile(files_, "r", "cwe", 4096, BenchmarkProfile::kOfficial).ok());
-    const auto fastkv = OpenRulerFile(files_, "r", "cwe", 8192, BenchmarkProfile::kFastkv);
-    ASSERT_TRUE(fastkv.ok());
-    EXPECT_EQ((*fastkv)->max_new_tokens(), 64);
-    EXPECT_EQ((*fastkv)->Sample(0)->score.profile, "fastkv");
-    EXPECT_EQ(OpenRulerFile(files_, "r", "cwe", 16384, BenchmarkProfile::kOfficial).status().code(),
-              StatusCode::kNotFound);
-    EXPECT_EQ(OpenRulerFile(files_, "r", "niah", 4096, BenchmarkProfile::kOfficial).status().code(),
-              StatusCode::kInvalidArgument);
-    EXPECT_EQ(OpenRulerFile(files_, "r", "qa_1", 4096, BenchmarkProfile::kFastkv).status().code(),
-              StatusCode::kInvalidArgument);
-  }
+TEST_F(BenchmarkTasksTest, RulerLooksWhereDataLie) {
+  const std::string record = "{\"input\":\"i\",\"outputs\":[\"C\"]}";
+  files_.Put("r/4096/cwe.jsonl", record);
+  files_.Put("r/8192/cwe/validation.jsonl", record);
+  EXPECT_TRUE(OpenRulerFile(files_, "r", "cwe", 4096, BenchmarkProfile::kOfficial).ok());
+  const auto fastkv = OpenRulerFile(files_, "r", "cwe", 8192, BenchmarkProfile::kFastkv);
+  ASSERT_TRUE(fastkv.ok());
+  EXPECT_EQ((*fastkv)->max_new_tokens(), 64);
+  EXPECT_EQ((*fastkv)->Sample(0)->score.profile, "fastkv");
+  EXPECT_EQ(OpenRulerFile(files_, "r", "cwe", 16384, BenchmarkProfile::kOfficial).status().code(),
+            StatusCode::kNotFound);
+  EXPECT_EQ(OpenRulerFile(files_, "r", "niah", 4096, BenchmarkProfile::kOfficial).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(OpenRulerFile(files_, "r", "qa_1", 4096, BenchmarkProfile::kFastkv).status().code(),
+            StatusCode::kInvalidArgument);
+}
 
-  TEST_F(BenchmarkTasksTest, RulerWritesWhatItReads) {
-    const RulerSample made{.index = 0,
-                           .input = "in \"put\"\n",
-                           .answer_prefix = "Answer:",
-                           .outputs = {"1", "2"},
-                           .length_tokens = 77};
-    const std::string line = RulerJsonLine(made);
-    EXPECT_EQ(line.back(), '\n');
-    EXPECT_EQ(ParseJson(line).value()["length"], 77);
-    files_.Put("r/fwe.jsonl", line);
-    const auto sample =
-        (*OpenRulerFile(files_, "r", "fwe", 4096, BenchmarkProfile::kOfficial))->Sample(0);
-    EXPECT_EQ(sample->prompt, made.input);
-    EXPECT_EQ(sample->answer_prefix, made.answer_prefix);
-    EXPECT_EQ(sample->score.answers, Json({"1", "2"}));
-  }
+TEST_F(BenchmarkTasksTest, RulerWritesWhatItReads) {
+  const RulerSample made{.index = 0,
+                         .input = "in \"put\"\n",
+                         .answer_prefix = "Answer:",
+                         .outputs = {"1", "2"},
+                         .length_tokens = 77};
+  const std::string line = RulerJsonLine(made);
+  EXPECT_EQ(line.back(), '\n');
+  EXPECT_EQ(ParseJson(line).value()["length"], 77);
+  files_.Put("r/fwe.jsonl", line);
+  const auto sample =
+      (*OpenRulerFile(files_, "r", "fwe", 4096, BenchmarkProfile::kOfficial))->Sample(0);
+  EXPECT_EQ(sample->prompt, made.input);
+  EXPECT_EQ(sample->answer_prefix, made.answer_prefix);
+  EXPECT_EQ(sample->score.answers, Json({"1", "2"}));
+}
 
-  }  // namespace
-  }  // namespace fastkv
+}  // namespace
+}  // namespace fastkv

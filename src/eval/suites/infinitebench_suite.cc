@@ -17,7 +17,7 @@ Result<std::unique_ptr<Suite>> CreateInfiniteBenchSuite(const SuiteOptions& opti
   BenchmarkSuiteParams params;
   FASTKV_ASSIGN_OR_RETURN(params.profile, ProfileOf(options));
   if (params.profile != BenchmarkProfile::kOfficial) {
-    return InvalidArgumentError("--profile: FastKV's scripts have no InfiniteBench; take official");
+    return InvalidArgumentError("--rules: FastKV's scripts have no InfiniteBench; take official");
   }
   params.profile_name = ProfileName(params.profile);
   const InfiniteBenchStyle style = options.chat_template == nullptr
