@@ -21,8 +21,9 @@ struct EvalScoreOptions {
 
 void AddEvalScoreOptions(CLI::App& command, EvalScoreOptions& options);
 
-// Prints one line for each line of the input that is not blank, or nothing when one of them is
-// malformed. Without --json: id, tab, score, the score "unsupported" where it is null.
+// With --json one object for each line of the input that is not blank; without it a table of the
+// scores of each task, as the public programs round them (dataset_score.h). Nothing when a line is
+// malformed. Errors: those of reading; kFormat and kInvalidArgument with the line.
 Status RunEvalScore(const EvalScoreOptions& options, std::ostream& out);
 
 }  // namespace fastkv

@@ -35,9 +35,22 @@ TEST(EvalScore, PrintsALineForEachLine) {
             "{\"id\":\"a\",\"score\":0.5}\n"
             "{\"id\":7,\"score\":null,\"unsupported\":\"jieba\"}\n");
   EXPECT_TRUE(status.ok()) << status.message();
-  EXPECT_EQ(Scored(lines, {}, &status), "a\t0.5\n7\tunsupported\n");
   EXPECT_EQ(Scored("", {.json = true}, &status), "");
   EXPECT_TRUE(status.ok());
+}
+
+TEST(EvalScore, ShowsTasksAsTheyArePublished) {
+  const std::string longer =
+      R"({"id":2,"suite":"longbench","task":"qasper_e","prediction":"a","answers":["x"],"length":9000})";
+  Status status;
+  const std::string table =
+      Scored(std::string(kEnglish) + "\n" + kChinese + "\n" + kEnglish + "\n" + longer + "\n", {},
+             &status);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(table, HasSubstr("longbench      qasper                       2  50.00\n"));
+  EXPECT_THAT(table,
+              HasSubstr("longbench      multifieldqa_zh              1  needs --jieba-dict\n"));
+  EXPECT_THAT(table, HasSubstr("longbench      qasper_e                     1  - / - / 0.00\n"));
 }
 
 TEST(EvalScore, UsesTheDictionary) {
