@@ -1,4 +1,4 @@
-// Methods that read one prompt together hold and generate what each does alone, bit for bit.
+// Methods that read one prompt together keep what each keeps alone, with values but for rounding.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
