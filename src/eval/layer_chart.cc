@@ -28,9 +28,9 @@ class ChartWriter {
     html += "<div class=\"plot\">\n" + Grid() + Marked();
     html +=
         "<svg viewBox=\"0 0 100 100\" preserveAspectRatio=\"none\" aria-hidden=\"true\">" + Limit();
-    for (const ChartSeries& series : chart_.series) html += Line(series);
+    for (const LayerSeries& series : chart_.series) html += Line(series);
     html += "</svg>\n";
-    for (const ChartSeries& series : chart_.series) html += Points(series);
+    for (const LayerSeries& series : chart_.series) html += Points(series);
     return html + LayerLabels() + "</div>\n</figure>\n";
   }
 
@@ -38,7 +38,7 @@ class ChartWriter {
   double AxisEnd() const {
     if (chart_.in_percent) return 1;
     double largest = chart_.limit.value_or(0);
-    for (const ChartSeries& series : chart_.series) {
+    for (const LayerSeries& series : chart_.series) {
       for (const std::optional<double>& value : series.values) {
         largest = std::max(largest, value.value_or(0));
       }
@@ -60,7 +60,7 @@ class ChartWriter {
 
   std::string Legend() const {
     std::string html = "<ul class=\"legend\">";
-    for (const ChartSeries& series : chart_.series) {
+    for (const LayerSeries& series : chart_.series) {
       html += fmt::format("<li><i class=\"swatch {}\"></i>{}</li>", series.css_class,
                           EscapeHtml(series.name));
     }
@@ -93,7 +93,7 @@ class ChartWriter {
     return fmt::format("<path class=\"limit\" d=\"M0 {:.2f}H100\"/>", y);
   }
 
-  std::string Line(const ChartSeries& series) const {
+  std::string Line(const LayerSeries& series) const {
     std::string path;
     bool is_drawing = false;
     for (int64_t i = 0; i < num_layers_; ++i) {
@@ -106,7 +106,7 @@ class ChartWriter {
     return fmt::format("<path class=\"{}\" d=\"{}\"/>", series.css_class, path);
   }
 
-  std::string Points(const ChartSeries& series) const {
+  std::string Points(const LayerSeries& series) const {
     std::string html;
     for (int64_t i = 0; i < num_layers_; ++i) {
       const std::optional<double>& value = series.values[static_cast<size_t>(i)];
@@ -147,7 +147,7 @@ double RoundAxisEnd(double value) {
 std::string RenderLayerChart(const LayerChart& chart) {
   FASTKV_CHECK(!chart.series.empty());
   FASTKV_CHECK(!chart.series[0].values.empty());
-  for (const ChartSeries& series : chart.series) {
+  for (const LayerSeries& series : chart.series) {
     FASTKV_CHECK_EQ(series.values.size(), chart.series[0].values.size());
   }
   return ChartWriter(chart).Write();

@@ -10,7 +10,7 @@
 
 namespace fastkv {
 
-struct ChartSeries {
+struct LayerSeries {
   std::string name;
   std::string css_class;                      // of data/calibration_page.css
   std::vector<std::optional<double>> values;  // one a layer; none: no point there
@@ -19,7 +19,7 @@ struct ChartSeries {
 struct LayerChart {
   std::string title;  // what the vertical axis shows
   int64_t first_layer = 0;
-  std::vector<ChartSeries> series;  // not empty, of equal lengths above 0; values not negative
+  std::vector<LayerSeries> series;  // not empty, of equal lengths above 0; values not negative
   std::optional<double> limit;      // a horizontal line
   std::string limit_name;
   std::optional<int64_t> marked_layer;
