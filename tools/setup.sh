@@ -31,7 +31,8 @@ libgmock-dev       | hdr:gmock/gmock.h                          | tests
 clang-19           | cmd:clang++-19                             | fuzzing
 libclang-rt-19-dev | file:/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-*.a | fuzzing
 python3            | cmd:python3                                | tests of the tree and of the command line
-xz-utils           | cmd:xz                                     | unpacking test data'
+xz-utils           | cmd:xz                                     | unpacking test data
+chromium           | cmd:chromium                               | tests of the pages'
 
 needs=$build_needs
 [ "$level" = test ] && needs+=$test_needs
