@@ -24,7 +24,8 @@ nlohmann-json3-dev | hdr:nlohmann/json.hpp                      | JSON
 libpcre2-dev       | file:/usr/include/pcre2.h                  | the tokenizer expressions
 libutf8proc-dev    | hdr:utf8proc.h                             | Unicode normalisation
 libcli11-dev       | hdr:CLI/CLI.hpp                            | command line
-libfmt-dev         | hdr:fmt/format.h                           | text output'
+libfmt-dev         | hdr:fmt/format.h                           | text output
+libedit-dev        | file:/usr/include/histedit.h               | line editing'
 test_needs='
 libgtest-dev       | hdr:gtest/gtest.h                          | tests
 libgmock-dev       | hdr:gmock/gmock.h                          | tests
