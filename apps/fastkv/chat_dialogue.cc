@@ -29,9 +29,9 @@ constexpr const char* kHelp =
     "leaves.\n";
 
 bool IsCommand(const std::string& line) {
-  if (line.size() < 2 || line[0] != '/') return false;
   const size_t end = std::min(line.find(' '), line.size());
-  return std::all_of(line.begin() + 1, line.begin() + static_cast<int64_t>(end),
+  return end > 1 && line[0] == '/' &&
+         std::all_of(line.begin() + 1, line.begin() + static_cast<int64_t>(end),
                      [](unsigned char c) { return std::isalpha(c) != 0; });
 }
 

@@ -6,11 +6,31 @@
 
 #include "fastkv/chat_template.h"
 #include "io/file.h"
+#include "text/jinja/unicode.h"
 
 namespace fastkv {
 namespace {
 
-constexpr std::string_view kWhiteSpace = " \t\r\n\v\f";
+// Where the text begins and ends behind the white space that templates trim: Python's.
+size_t TrimmedBegin(std::string_view text) {
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const jinja::DecodedPoint point = jinja::DecodeUtf8(text, begin);
+    if (!jinja::IsSpace(point.value)) break;
+    begin += point.size;
+  }
+  return begin;
+}
+
+size_t TrimmedEnd(std::string_view text) {
+  size_t end = text.size();
+  while (end > 0) {
+    const jinja::DecodedPoint point = jinja::DecodeUtf8Before(text, end);
+    if (!jinja::IsSpace(point.value)) break;
+    end -= point.size;
+  }
+  return end;
+}
 
 // What the segments hold from `offset` of their text on.
 std::vector<TextSegment> From(std::vector<TextSegment> segments, size_t offset) {
@@ -57,11 +77,10 @@ Result<ChatTurns> ChatTurns::Create(const std::string& model_folder, const Token
 size_t EndOfAnswer(const std::string& rendering, size_t begin, const std::string& answer) {
   const std::string_view rest = std::string_view(rendering).substr(begin);
   if (rest.starts_with(answer)) return begin + answer.size();
-  const size_t first = answer.find_first_not_of(kWhiteSpace);
-  if (first == std::string::npos) return begin;
-  const size_t last = answer.find_last_not_of(kWhiteSpace) + 1;
-  const size_t start = rest.find_first_not_of(kWhiteSpace);
-  if (start == std::string::npos) return std::string::npos;
+  const size_t first = TrimmedBegin(answer);
+  if (first == answer.size()) return begin;
+  const size_t last = TrimmedEnd(answer);
+  const size_t start = TrimmedBegin(rest);
   const std::string_view trimmed = std::string_view(answer).substr(first, last - first);
   if (!rest.substr(start).starts_with(trimmed)) return std::string::npos;
   size_t end = start + trimmed.size();
