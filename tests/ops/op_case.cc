@@ -175,7 +175,7 @@ const PackedWeight* OpRun::Weight(const std::vector<int64_t>& part_rows,
                                   const std::vector<DType>& part_types, int64_t in_features,
                                   const std::vector<float>& values) {
   FASTKV_CHECK_EQ(part_rows.size(), part_types.size());
-  std::vector<ConstTensorView> parts;
+  std::vector<WeightView> parts;
   size_t next = 0;
   for (size_t p = 0; p < part_rows.size(); ++p) {
     const int64_t count = part_rows[p] * in_features;
@@ -186,8 +186,8 @@ const PackedWeight* OpRun::Weight(const std::vector<int64_t>& part_rows,
       StoreValue(&bytes[i * element_bytes], part_types[p],
                  options_.bf16_inputs ? ToFloat(ToBFloat16(value)) : value);
     }
-    parts.emplace_back(bytes.data(), part_types[p],
-                       std::initializer_list<int64_t>{part_rows[p], in_features});
+    parts.push_back(
+        PackedRows(bytes.data(), StoredTypeOf(part_types[p]), part_rows[p], in_features));
     if (part_types[p] != DType::kBF16 && activation() == DType::kBF16) MarkWeightsRounded();
   }
   FASTKV_CHECK_EQ(next, values.size());
