@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True  # the source folder stays as it is
 
 import cli_bench
 import cli_calibrate
+import cli_chat
 import cli_contract
 import cli_eval
 import cli_generate
@@ -26,6 +27,7 @@ import cli_support
 MODULES = (
     cli_bench,
     cli_calibrate,
+    cli_chat,
     cli_contract,
     cli_eval,
     cli_generate,

@@ -24,14 +24,16 @@ nlohmann-json3-dev | hdr:nlohmann/json.hpp                      | JSON
 libpcre2-dev       | file:/usr/include/pcre2.h                  | the tokenizer expressions
 libutf8proc-dev    | hdr:utf8proc.h                             | Unicode normalisation
 libcli11-dev       | hdr:CLI/CLI.hpp                            | command line
-libfmt-dev         | hdr:fmt/format.h                           | text output'
+libfmt-dev         | hdr:fmt/format.h                           | text output
+libedit-dev        | file:/usr/include/histedit.h               | line editing'
 test_needs='
 libgtest-dev       | hdr:gtest/gtest.h                          | tests
 libgmock-dev       | hdr:gmock/gmock.h                          | tests
 clang-19           | cmd:clang++-19                             | fuzzing
 libclang-rt-19-dev | file:/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-*.a | fuzzing
 python3            | cmd:python3                                | tests of the tree and of the command line
-xz-utils           | cmd:xz                                     | unpacking test data'
+xz-utils           | cmd:xz                                     | unpacking test data
+chromium           | cmd:chromium                               | tests of the pages'
 
 needs=$build_needs
 [ "$level" = test ] && needs+=$test_needs

@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <random>
 #include <utility>
 
 #include "engine/session.h"
-#include "engine/stop_strings.h"
 #include "eval/human_format.h"
+#include "fastkv/answer_stream.h"
 #include "fastkv/chat_prompt.h"
 #include "fastkv/interrupt.h"
 #include "fastkv/progress_bar.h"
@@ -17,63 +15,6 @@
 
 namespace fastkv {
 namespace {
-
-// The user's flags over the model's own wishes; greedy where neither asks for sampling.
-SamplingOptions SamplingOf(const GenerateOptions& options, const GenerationConfig& config,
-                           uint64_t seed) {
-  SamplingOptions sampling;
-  const bool sample = options.temperature.has_value() || config.do_sample;
-  if (sample) sampling.temperature = options.temperature.value_or(config.temperature);
-  sampling.top_k = options.top_k.value_or(config.do_sample ? config.top_k : 0);
-  sampling.top_p = options.top_p.value_or(config.do_sample ? config.top_p : 1);
-  sampling.min_p = options.min_p.value_or(config.do_sample ? config.min_p : 0);
-  sampling.repetition_penalty = options.repetition_penalty.value_or(config.repetition_penalty);
-  sampling.seed = seed;
-  return sampling;
-}
-
-uint64_t ChooseSeed(const GenerateOptions& options) {
-  return options.seed.has_value() ? *options.seed : std::random_device()();
-}
-
-// Shows text as ids come, up to a stop string.
-class AnswerStream {
- public:
-  AnswerStream(const Tokenizer& tokenizer, std::vector<std::string> stops,
-               std::vector<int32_t> end_ids, std::ostream* out)
-      : decoder_(tokenizer, /*skip_special=*/true),
-        stops_(std::move(stops)),
-        end_ids_(std::move(end_ids)),
-        out_(out) {}
-
-  // False once a stop string has come.
-  bool Take(int32_t id) {
-    for (const int32_t end_id : end_ids_) {
-      if (id == end_id) return true;
-    }
-    Emit(stops_.Push(decoder_.Take(id)));
-    return !stops_.stopped();
-  }
-
-  void Finish() {
-    Emit(stops_.Push(decoder_.Finish()));
-    Emit(stops_.Finish());
-  }
-
-  const std::string& text() const { return text_; }
-
- private:
-  void Emit(const std::string& piece) {
-    text_ += piece;
-    if (out_ != nullptr && !piece.empty()) *out_ << piece << std::flush;
-  }
-
-  Tokenizer::StreamingDecoder decoder_;
-  StopStrings stops_;
-  std::vector<int32_t> end_ids_;
-  std::ostream* out_;
-  std::string text_;
-};
 
 // Which tokens went through which layers.
 std::string PropagationText(const PrefillPlan& plan) {
@@ -125,22 +66,6 @@ Json LayersJson(const PrefillReport& prefill) {
   return layers;
 }
 
-std::string FinishName(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kEndToken:
-      return "end_token";
-    case FinishReason::kMaxNewTokens:
-      return "max_new_tokens";
-    case FinishReason::kContextFull:
-      return "context_full";
-    case FinishReason::kStoppedByCaller:
-      return "stop_string";
-    case FinishReason::kCancelled:
-      return "cancelled";
-  }
-  return "unknown";
-}
-
 }  // namespace
 
 void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
@@ -159,15 +84,7 @@ void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
                   "Tokens to generate at most")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--temperature,--temp", options.temperature,
-                     "0 takes the likeliest token [default: the model's]");
-  command.add_option("--top-k", options.top_k, "Draw from the k likeliest tokens; 0: off");
-  command.add_option("--top-p", options.top_p, "Draw from the smallest set with this probability");
-  command.add_option("--min-p", options.min_p, "Drop tokens below this share of the likeliest");
-  command.add_option("--repeat-penalty,--repetition-penalty", options.repetition_penalty,
-                     "Make tokens that occurred less likely; 1: off");
-  command.add_option("-s,--seed", options.seed, "Seed of the draws [default: random, printed]")
-      ->check(CLI::NonNegativeNumber);
+  AddSamplingFlags(command, options.sampling);
   command.add_option("--stop", options.stop, "End at this text; may be repeated");
   command.add_flag("--ignore-eos", options.ignore_eos, "Go on after the model's end token");
   command.add_flag("--json", options.json, "Print one JSON object");
@@ -189,9 +106,8 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
                           LoadEngine(options.model, options.quiet));
   FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine->tokenizer());
-  const uint64_t seed = ChooseSeed(options);
-  const SamplingOptions sampling = SamplingOf(options, engine->generation_config(), seed);
-  FASTKV_RETURN_IF_ERROR(CheckSamplingOptions(sampling));
+  FASTKV_ASSIGN_OR_RETURN(const SamplingOptions sampling,
+                          SamplingOf(options.sampling, engine->generation_config()));
   std::vector<int32_t> ids;
   if (options.chat) {
     FASTKV_ASSIGN_OR_RETURN(ChatPrompt chat,
@@ -202,10 +118,7 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
     FASTKV_ASSIGN_OR_RETURN(
         ids, tokenizer->Encode(prompt, {.add_special_tokens = true, .parse_special = false}));
   }
-  if (!options.quiet && sampling.temperature > 0 && (options.verbose || !options.seed)) {
-    fmt::print(stderr, "sampling: temperature {}, top-k {}, top-p {}, min-p {}, seed {}\n",
-               sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, seed);
-  }
+  if (!options.quiet) ShowSampling(sampling, options.sampling, options.verbose);
 
   Session session(*engine);
   PrefillBar bar("prefill", options.quiet);
@@ -240,7 +153,7 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
     report["layers"] = LayersJson(prefill);
     report["tokens_propagated"] = prefill.layers.back().tokens_in;
     report["finish_reason"] = FinishName(decode.finish_reason);
-    report["seed"] = seed;
+    report["seed"] = sampling.seed;
     out << DumpJson(report) << '\n';
   } else {
     out << '\n';

@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "fastkv/model_flags.h"
+#include "fastkv/sampling_flags.h"
 
 namespace fastkv {
 
@@ -24,12 +25,7 @@ struct GenerateOptions {
   std::string system;
   bool protect_system = false;
   int64_t max_new_tokens = 256;
-  std::optional<double> temperature;
-  std::optional<int64_t> top_k;
-  std::optional<double> top_p;
-  std::optional<double> min_p;
-  std::optional<double> repetition_penalty;
-  std::optional<uint64_t> seed;
+  SamplingFlags sampling;
   std::vector<std::string> stop;
   bool ignore_eos = false;
   bool json = false;

@@ -11,6 +11,7 @@
 
 #include "fastkv/bench.h"
 #include "fastkv/calibrate.h"
+#include "fastkv/chat.h"
 #include "fastkv/chat_template.h"
 #include "fastkv/demo.h"
 #include "fastkv/doctor.h"
@@ -68,6 +69,9 @@ void AddCommands(CLI::App& app, Status& status) {
       app, "generate", "Answer a prompt", AddGenerateOptions,
       [](const GenerateOptions& options) { return RunGenerate(options, std::cin, std::cout); },
       status);
+  AddCommand<ChatOptions>(
+      app, "chat", "Talk in turns over a compressed cache", AddChatOptions,
+      [](const ChatOptions& options) { return RunChat(options, std::cout); }, status);
   AddCommand<DemoOptions>(
       app, "demo", "Full context and FastKV side by side on a long text", AddDemoOptions,
       [](const DemoOptions& options) { return RunDemo(options, std::cout); }, status);

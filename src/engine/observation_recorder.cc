@@ -179,6 +179,7 @@ LayerInputs ObservationRecorder::Inputs() const {
   inputs.scale = model_->attention_scale();
   inputs.sliding_window = config.sliding_window[layer_];
   inputs.column_sums = plan_.observation.column_sums;
+  inputs.moment_rows = std::max<int64_t>(0, plan_.tokens_in - plan_.observation.moments_first_row);
   inputs.rotary = {.inverse_frequencies = frequencies_.inverse_frequencies,
                    .attention_factor = frequencies_.attention_factor};
   if (plan_.observation.query_rows > 0) {

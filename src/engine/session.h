@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,7 +18,9 @@
 #include "engine/prefill.h"
 #include "engine/sampler.h"
 #include "engine/token_decoder.h"
+#include "engine/turn_observer.h"
 #include "kv/kv_cache.h"
+#include "method/method.h"
 #include "method/method_config.h"
 #include "method/prefill_plan.h"
 
@@ -27,6 +30,8 @@ struct PrefillRequest {
   std::span<const int32_t> ids;  // the prompt
   MethodConfig method;
   bool require_method = false;  // an error where the method drops nothing of this prompt
+  // Further turns will come: what Compress looks at is kept of the tokens behind the prompt.
+  bool goes_on = false;
   PrefillOptions options;
   std::function<void(const PrefillProgress&)> on_progress;  // after every block; may be null
 };
@@ -90,6 +95,15 @@ struct DecodeReport {
   double decode_ms_per_token = 0;
 };
 
+// What Session::Compress did.
+struct CompressReport {
+  bool reduced = false;  // false: the cache is inside its budget, or too few tokens have come
+  int64_t kv_bytes_before = 0;
+  int64_t kv_bytes_after = 0;
+  int64_t peak_bytes = 0;  // high-water mark of device memory while it ran, without the weights
+  double elapsed_ms = 0;
+};
+
 // The ids that end an answer of this model.
 std::vector<int32_t> EndIdsOf(const GenerationConfig& config);
 
@@ -112,17 +126,40 @@ class Session {
                                                       const SharedPrefillRequest& request);
 
   // Goes on with further prompt tokens behind what is there: they attend to the kept entries and to
-  // each other, at their true positions. REQUIRES: a successful Prefill, and a prompt that was not
-  // decoded behind, since the last generated token has not been run. Errors: kInvalidArgument (an
-  // id outside the vocabulary), kLimit (more positions than the model has), kMemory, kCancelled;
-  // the session then stands where it stood before the call, or at the end of a block of `ids`.
+  // each other, at their true positions. Behind a Decode, the last generated token is run first,
+  // unless DiscardUnrunToken took it back. REQUIRES: a successful Prefill. Errors:
+  // kInvalidArgument (an id outside the vocabulary), kLimit (more positions than the model has),
+  // kMemory, kCancelled, kDevice; the session then stands where it stood before the call, or, where
+  // the method drops entries while decoding, after some of the tokens.
   Status Append(std::span<const int32_t> ids, const CancelFlag* cancel);
+
+  // Takes the last generated token back, which Decode has not run through the model: an end token
+  // that the next turn's text brings along itself.
+  void DiscardUnrunToken();
+
+  // Where the cache, kept entries and tail, holds more than the method would keep of one prompt of
+  // all tokens so far, applies its retention rule again (cache_compression.h). A rule with a window
+  // waits until the tail holds it. REQUIRES: a successful Prefill with `goes_on`. Errors:
+  // kUnsupported where the method cannot be applied again (Method::BudgetFor); kInvalidArgument
+  // where the protected tokens do not fit; kMemory, kDevice. The session is then as before.
+  Result<CompressReport> Compress();
+
+  // What Compress reduces the cache to: entries per KV head for each layer. REQUIRES: a successful
+  // Prefill. Errors: as Compress.
+  Result<std::vector<int64_t>> BudgetLens() const;
+
+  // Tokens of the conversation that were run, wherever they were kept. REQUIRES: a successful
+  // Prefill.
+  int64_t num_tokens() const;
+  // Positions that the model has left for further tokens. REQUIRES: a successful Prefill.
+  int64_t context_left() const;
 
   // A second session that goes on from here; the frozen entries are shared, not copied.
   // REQUIRES: a successful Prefill. Errors: kMemory.
   Result<Session> Fork() const;
 
-  // Generates behind what is there. REQUIRES: a successful Prefill, or an earlier Decode.
+  // Generates behind what is there; behind an earlier Decode, its last token is run first.
+  // REQUIRES: a successful Prefill.
   Result<DecodeReport> Decode(const DecodeRequest& request);
 
   const PrefillReport& prefill_report() const { return report_; }
@@ -143,6 +180,10 @@ class Session {
   // Reports what a finished prefill did for one of its methods, and hands over its cache.
   KvCache TakeOver(fastkv::Prefill& prefill, int64_t method, std::span<const int32_t> ids);
   Status RunAppend(std::span<const int32_t> ids, const CancelFlag* cancel);
+  Status AppendBlocks(std::span<const int32_t> ids, const CancelFlag* cancel);
+  Result<CompressReport> RunCompress();
+  Result<CacheBudget> Budget() const;
+  Status MakeObserver();
   Status MakeDecoder(int64_t max_tokens);
   // kNumeric where the logits hold NaN or infinity.
   Status CheckLogits() const;
@@ -153,10 +194,13 @@ class Session {
 
   const Engine& engine_;
   PrefillReport report_;
-  std::vector<int32_t> prompt_ids_;
+  std::shared_ptr<const Method> method_;  // shared by forks
+  std::vector<int32_t> seen_ids_;         // the prompt and all that came behind it
+  std::optional<int32_t> unrun_id_;       // the last of seen_ids_, where it was not run yet
   Buffer logits_;  // [1, vocab_size], f32: what follows the last token that was run
   std::optional<KvCache> cache_;
   std::optional<TailEviction> eviction_;
+  std::optional<TurnObserver> observer_;
   std::optional<TokenDecoder> decoder_;  // made by the first step
 };
 

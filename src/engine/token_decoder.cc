@@ -21,23 +21,25 @@ Result<TokenDecoder> TokenDecoder::Create(Backend& backend, const DecoderModel& 
 }
 
 Status TokenDecoder::Append(KvCache& cache, std::span<const int32_t> ids, TailEviction* eviction,
-                            const CancelFlag* cancel) {
+                            const CancelFlag* cancel, TurnObserver* observer) {
   const auto num_tokens = static_cast<int64_t>(ids.size());
   FASTKV_CHECK_GE(num_tokens, 1);
   FASTKV_CHECK_LE(num_tokens, eviction == nullptr ? max_tokens() : 1);
   FASTKV_RETURN_IF_ERROR(backend_->CopyToDevice(ids_.data(), ids.data(), 4 * num_tokens));
   FASTKV_RETURN_IF_ERROR(cache.AppendTokens(num_tokens));
   Status status = eviction == nullptr ? OkStatus() : eviction->ReserveForToken(cache);
-  if (status.ok()) status = RunLayers(cache, num_tokens, eviction, cancel);
+  if (observer != nullptr) observer->Begin(num_tokens);
+  if (status.ok()) status = RunLayers(cache, num_tokens, eviction, cancel, observer);
   if (!status.ok()) {
     cache.RemoveLastTokens(num_tokens);
     return status;
   }
+  if (observer != nullptr) observer->Finish(num_tokens);
   return eviction == nullptr ? OkStatus() : eviction->FinishToken(cache);
 }
 
 Status TokenDecoder::RunLayers(KvCache& cache, int64_t num_tokens, TailEviction* eviction,
-                               const CancelFlag* cancel) {
+                               const CancelFlag* cancel, TurnObserver* observer) {
   const ModelConfig& config = model_->config();
   const int64_t tail_len = cache.tail_len();
   const int64_t tail_begin = tail_len - num_tokens;
@@ -69,6 +71,7 @@ Status TokenDecoder::RunLayers(KvCache& cache, int64_t num_tokens, TailEviction*
            .out = out,
            .log_sum_exp = eviction == nullptr ? TensorView() : eviction->LogSumExp(i)});
       if (eviction != nullptr) eviction->RecordToken(i, queries);
+      if (observer != nullptr) observer->Record(i, queries, workspace_.Qkv(num_tokens));
     };
     FASTKV_RETURN_IF_ERROR(RunDecoderLayer(*backend_, *model_, workspace_, block, attend, cancel));
   }

@@ -11,6 +11,7 @@
 #include "base/cancel.h"
 #include "base/status.h"
 #include "engine/tail_eviction.h"
+#include "engine/turn_observer.h"
 #include "kv/kv_cache.h"
 #include "model/decoder_layer.h"
 #include "model/decoder_model.h"
@@ -28,10 +29,10 @@ class TokenDecoder {
 
   // Appends `ids` (1 to max_tokens of them, each in the vocabulary) to the cache at its next
   // positions. Afterwards logits() is what follows the last of them. `eviction`: what drops entries
-  // of this cache as it grows, or null; with it, one id at a time. Errors: kCancelled, kMemory,
-  // kDevice; the cache is then as before.
+  // of this cache as it grows, or null; with it, one id at a time. `observer`: what remembers these
+  // tokens, or null. Errors: kCancelled, kMemory, kDevice; the cache is then as before.
   Status Append(KvCache& cache, std::span<const int32_t> ids, TailEviction* eviction,
-                const CancelFlag* cancel);
+                const CancelFlag* cancel, TurnObserver* observer = nullptr);
 
   // [1, vocab_size], f32; overwritten by the next Append.
   ConstTensorView logits() const;
@@ -39,7 +40,7 @@ class TokenDecoder {
  private:
   TokenDecoder(Backend& backend, const DecoderModel& model) : backend_(&backend), model_(&model) {}
   Status RunLayers(KvCache& cache, int64_t num_tokens, TailEviction* eviction,
-                   const CancelFlag* cancel);
+                   const CancelFlag* cancel, TurnObserver* observer);
 
   Backend* backend_;
   const DecoderModel* model_;

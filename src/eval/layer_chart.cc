@@ -83,8 +83,10 @@ class ChartWriter {
 
   std::string Marked() const {
     if (!chart_.marked_layer) return {};
-    return fmt::format("<span class=\"chosen\" style=\"left:{:.2f}%\"><b>layer {}</b></span>\n",
-                       X(*chart_.marked_layer - chart_.first_layer), *chart_.marked_layer);
+    const double x = X(*chart_.marked_layer - chart_.first_layer);
+    // Near the right edge the label would stick out of a narrow window.
+    return fmt::format("<span class=\"chosen{}\" style=\"left:{:.2f}%\"><b>layer {}</b></span>\n",
+                       x > 80 ? " late" : "", x, *chart_.marked_layer);
   }
 
   std::string Limit() const {

@@ -120,7 +120,8 @@ class ChartWriter {
   // Circle, square, triangle, diamond: colours are not told apart by everyone.
   static std::string Mark(size_t index, double x, double y) {
     const double r = kMarkRadius;
-    switch (index % 4) {
+    // Colours come round before methods run out: the shape then differs.
+    switch ((index + index / kNumColours) % 4) {
       case 0:
         return fmt::format("M{:.1f} {:.1f}a{} {} 0 1 0 {} 0a{} {} 0 1 0 -{} 0z", x - r, y, r, r,
                            2 * r, r, r, 2 * r);

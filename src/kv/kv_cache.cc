@@ -75,6 +75,15 @@ void KvCache::KeepTail(const ConstTensorView& indices) {
   num_positions_written_ = count;
 }
 
+void KvCache::Replace(std::vector<LayerKv> layers) {
+  FASTKV_CHECK_EQ(layers.size(), layers_.size());
+  layers_ = std::move(layers);
+  spare_ = LayerKv(geometry_);
+  spare_positions_.Reset();
+  tail_len_ = 0;
+  num_positions_written_ = 0;
+}
+
 Result<std::vector<int32_t>> KvCache::PositionsOf(int64_t layer, int64_t kv_head) const {
   FASTKV_ASSIGN_OR_RETURN(std::vector<int32_t> positions,
                           layers_[layer].FrozenPositionsOf(*backend_, kv_head));

@@ -51,6 +51,10 @@ class KvCache {
   // Takes the memory that KeepTail gathers to. Errors: kMemory.
   Status ReserveSpare();
 
+  // Takes `layers`, one for each layer and without tails, for all that was held; the memory of the
+  // tails goes back. The next position stays. REQUIRES: their frozen parts are reserved.
+  void Replace(std::vector<LayerKv> layers);
+
   // Entries of every KV head in every layer behind the frozen part.
   int64_t tail_len() const { return tail_len_; }
 

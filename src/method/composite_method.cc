@@ -62,7 +62,40 @@ int64_t CompositeMethod::Capacity(int64_t prompt_tokens, int64_t tokens_in, bool
   } else {
     capacity = Budget::ShareOf(prompt_tokens, kv.rate);
   }
+  if (!kv.tokens.has_value()) capacity = std::max(capacity, config_.min_kv_tokens);
   return std::max({capacity, retention_->TailTokens(), int64_t{1}});
+}
+
+int64_t CompositeMethod::KvLen(int64_t layer, int64_t tokens, int64_t budget, int64_t prompt_tokens,
+                               std::span<const PromptSpan> protected_tokens) const {
+  if (retention_ == nullptr) return tokens;
+  // Where a rule gives this layer less than the budget, protected tokens may take up to that.
+  const int64_t needed = TokensNeeded(protected_tokens, prompt_tokens, retention_->TailTokens());
+  const int64_t capacity = retention_->LayerCapacity(
+      {.layer = layer, .prompt_tokens = prompt_tokens, .tokens = tokens, .capacity = budget});
+  return std::min(std::max(capacity, std::min(needed, budget)), tokens);
+}
+
+Result<CacheBudget> CompositeMethod::BudgetFor(int64_t num_tokens,
+                                               std::span<const PromptSpan> protected_tokens) const {
+  FASTKV_CHECK_GE(num_tokens, 1);
+  if (retention_ == nullptr && propagation_ != nullptr) {
+    return UnsupportedError("the method '" + config_.name +
+                            "' drops tokens while a prompt is read and has no rule that could be "
+                            "applied again to the entries of its cache");
+  }
+  CacheBudget cache{.rule = retention_.get()};
+  for (int64_t i = 0; i < shape_.num_layers; ++i) {
+    const int64_t budget = Capacity(num_tokens, num_tokens, /*reduced=*/false);
+    const int64_t kv_len = KvLen(i, num_tokens, budget, num_tokens, protected_tokens);
+    if (kv_len < num_tokens) {
+      FASTKV_RETURN_IF_ERROR(
+          CheckProtectedFit(protected_tokens, num_tokens, retention_->TailTokens(), kv_len,
+                            "the number of entries kept per head in layer " + std::to_string(i)));
+    }
+    cache.kv_len.push_back(kv_len);
+  }
+  return cache;
 }
 
 Status CompositeMethod::PlanCut(const CutRequest& request, const PrefillPlan& plan,
@@ -102,17 +135,7 @@ Result<PrefillPlan> CompositeMethod::Plan(int64_t prompt_tokens,
     layer.tokens_in = tokens;
     layer.tokens_out = tokens;
     const int64_t budget = Capacity(prompt_tokens, tokens, tokens < prompt_tokens);
-    int64_t capacity = budget;
-    if (retention_ != nullptr) {
-      // Where a rule gives this layer less than the budget, protected tokens may take up to that.
-      const int64_t needed =
-          TokensNeeded(plan.protected_tokens, prompt_tokens, retention_->TailTokens());
-      capacity = std::max(
-          retention_->LayerCapacity(
-              {.layer = i, .prompt_tokens = prompt_tokens, .tokens = tokens, .capacity = budget}),
-          std::min(needed, budget));
-    }
-    layer.kv_len = std::min(capacity, tokens);
+    layer.kv_len = KvLen(i, tokens, budget, prompt_tokens, plan.protected_tokens);
     if (!layer.keeps_all()) {
       layer.unequal_heads = retention_->UnequalHeads();
       layer.observation = retention_->Wanted(tokens);

@@ -26,6 +26,8 @@ class CompositeMethod final : public Method {
   Result<PrefillPlan> Plan(int64_t prompt_tokens,
                            std::span<const CutDecision> decided) const override;
   std::unique_ptr<Selector> NewSelector() const override;
+  Result<CacheBudget> BudgetFor(int64_t num_tokens,
+                                std::span<const PromptSpan> protected_tokens) const override;
 
  private:
   class PromptSelector;
@@ -33,6 +35,9 @@ class CompositeMethod final : public Method {
   // The KV budget of a layer before the retention rule sees it: docs/methods.md, "Budgets".
   // `reduced` says whether the layer comes after a cut.
   int64_t Capacity(int64_t prompt_tokens, int64_t tokens_in, bool reduced) const;
+  // Entries per KV head that a layer keeps if it receives `tokens`, from `budget`, its Capacity.
+  int64_t KvLen(int64_t layer, int64_t tokens, int64_t budget, int64_t prompt_tokens,
+                std::span<const PromptSpan> protected_tokens) const;
   // Settles what goes on after `layer`, which is planned up to there.
   Status PlanCut(const CutRequest& request, const PrefillPlan& plan,
                  std::span<const CutDecision> decided, LayerPlan& layer) const;

@@ -54,7 +54,7 @@ class ExpectedAttentionRule final : public RetentionRule {
     const int64_t head_dim = sum.dim(1);
     for (int64_t head = 0; head < sum.dim(0); ++head) {
       ExpectedQuery(
-          rotation, observation.num_tokens() - sinks_,
+          rotation, observation.inputs().moment_rows,
           std::span(host_sum).subspan(head * head_dim, head_dim),
           std::span(host_products).subspan(head * head_dim * head_dim, head_dim * head_dim));
     }

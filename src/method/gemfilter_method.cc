@@ -30,7 +30,9 @@ Result<PrefillPlan> GemFilterMethod::Plan(int64_t prompt_tokens,
   plan.prompt_tokens = prompt_tokens;
   plan.renumbers = true;
   plan.protected_tokens = ProtectedTokens(config_, prompt_tokens);
-  const int64_t kept = std::min(std::max<int64_t>(config_.kv.Of(prompt_tokens), 1), prompt_tokens);
+  const int64_t least =
+      config_.kv.tokens.has_value() ? 1 : std::max<int64_t>(1, config_.min_kv_tokens);
+  const int64_t kept = std::min(std::max(config_.kv.Of(prompt_tokens), least), prompt_tokens);
   FASTKV_RETURN_IF_ERROR(CheckProtectedFit(plan.protected_tokens, prompt_tokens, 0, kept,
                                            "the number of tokens kept"));
   plan.layers.assign(shape_.num_layers, {.tokens_in = kept, .kv_len = kept, .tokens_out = kept});
@@ -42,6 +44,13 @@ Result<PrefillPlan> GemFilterMethod::Plan(int64_t prompt_tokens,
   last.cut_tokens = kept;
   last.observation.query_rows = 1;
   return plan;
+}
+
+Result<CacheBudget> GemFilterMethod::BudgetFor(
+    int64_t /*num_tokens*/, std::span<const PromptSpan> /*protected_tokens*/) const {
+  return UnsupportedError("the method '" + config_.name +
+                          "' chooses the tokens of a whole prompt and reads them a second time; it "
+                          "cannot be applied again to the entries of its cache");
 }
 
 std::unique_ptr<Selector> GemFilterMethod::NewSelector() const {

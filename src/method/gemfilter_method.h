@@ -21,6 +21,8 @@ class GemFilterMethod final : public Method {
   Result<PrefillPlan> Plan(int64_t prompt_tokens,
                            std::span<const CutDecision> decided) const override;
   std::unique_ptr<Selector> NewSelector() const override;
+  Result<CacheBudget> BudgetFor(int64_t num_tokens,
+                                std::span<const PromptSpan> protected_tokens) const override;
 
  private:
   MethodConfig config_;

@@ -107,6 +107,13 @@ TensorView LayerObservation::WindowScores(int64_t window, ReductionKind rows) {
       scratch_.query_scores_.View(DType::kF32, {shape().num_q_heads, tokens - window});
   const Held wanted{.content = Content::kWindow, .window = window, .rows = rows};
   if (query_scores_ == wanted) return scores;
+  query_scores_ = wanted;
+  if (!ScoresTogether()) {
+    for (int64_t head = 0; head < shape().num_kv_heads; ++head) {
+      ScoreHead(head, window, rows, scores);
+    }
+    return scores;
+  }
   const int64_t num_rows = inputs_.queries.dim(0);
   backend_.WindowScores({.q = inputs_.queries.Rows(num_rows - window, num_rows),
                          .keys = inputs_.keys,
@@ -115,8 +122,40 @@ TensorView LayerObservation::WindowScores(int64_t window, ReductionKind rows) {
                          .positions = inputs_.positions,
                          .row_reduction = rows,
                          .out = scores});
-  query_scores_ = wanted;
   return scores;
+}
+
+bool LayerObservation::ScoresTogether() const {
+  if (inputs_.heads.empty()) return true;
+  if (inputs_.sliding_window > 0) return false;
+  return std::all_of(inputs_.heads.begin(), inputs_.heads.end(),
+                     [](const HeadInputs& head) { return head.first == 0; });
+}
+
+void LayerObservation::ScoreHead(int64_t kv_head, int64_t window, ReductionKind rows,
+                                 const TensorView& scores) {
+  const HeadInputs& head = inputs_.heads[kv_head];
+  const int64_t group_size = shape().num_q_heads / shape().num_kv_heads;
+  const int64_t num_columns = scores.dim(1);
+  const int64_t num_scored = num_columns - head.first;
+  const int64_t num_rows = head.queries.dim(0);
+  const TensorView packed = scratch_.pooled_scores_.View(DType::kF32, {group_size, num_scored});
+  backend_.WindowScores(
+      {.q = head.queries.Rows(num_rows - window, num_rows),
+       .keys = inputs_.keys.Rows(kv_head, kv_head + 1).Slice(1, head.first, num_tokens()),
+       .scale = inputs_.scale,
+       .window = inputs_.sliding_window,
+       .positions = head.positions + head.first,
+       .row_reduction = rows,
+       .out = packed});
+  // Columns without an entry count like those beyond the ends when scores are pooled.
+  const std::vector<ColumnSpan> absent = {{0, head.first}};
+  for (int64_t i = 0; i < group_size; ++i) {
+    const TensorView row = scores.Rows(kv_head * group_size + i, kv_head * group_size + i + 1);
+    backend_.FillColumns({.scores = row, .spans = absent, .value = 0});
+    backend_.Copy(row.Slice(1, head.first, num_columns).data(), packed.Rows(i, i + 1).data(),
+                  4 * num_scored);
+  }
 }
 
 TensorView LayerObservation::GroupScores(int64_t window, int64_t kernel, PoolingKind pooling,
@@ -190,14 +229,29 @@ TensorView LayerObservation::HeadScores() {
 }
 
 void LayerObservation::RaiseProtected(const TensorView& scores) {
-  std::vector<ColumnSpan> spans;
-  for (const ColumnSpan& span : inputs_.protected_tokens) {
-    const int64_t end = std::min(span.end, scores.dim(1));
-    if (span.begin < end) spans.push_back({span.begin, end});
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  bool changed = false;
+  const auto fill = [&](const TensorView& rows, const std::vector<ColumnSpan>& wanted,
+                        float value) {
+    std::vector<ColumnSpan> spans;
+    for (const ColumnSpan& span : wanted) {
+      const int64_t end = std::min(span.end, rows.dim(1));
+      if (span.begin < end) spans.push_back({span.begin, end});
+    }
+    if (spans.empty()) return;
+    backend_.FillColumns({.scores = rows, .spans = spans, .value = value});
+    changed = true;
+  };
+  if (inputs_.heads.empty() || scores.dim(0) != shape().num_kv_heads) {
+    fill(scores, inputs_.protected_tokens, kInfinity);
+  } else {
+    for (int64_t head = 0; head < shape().num_kv_heads; ++head) {
+      const TensorView row = scores.Rows(head, head + 1);
+      fill(row, inputs_.heads[head].protected_tokens, kInfinity);
+      fill(row, {{0, inputs_.heads[head].first}}, -kInfinity);
+    }
   }
-  if (spans.empty()) return;
-  backend_.FillColumns(
-      {.scores = scores, .spans = spans, .value = std::numeric_limits<float>::infinity()});
+  if (!changed) return;
   if (scores.data() == scratch_.query_scores_.data()) query_scores_ = {};
   if (scores.data() == scratch_.head_scores_.data()) head_scores_ = {};
   if (scores.data() == scratch_.token_scores_.data()) token_scores_ = {};

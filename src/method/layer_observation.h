@@ -53,6 +53,15 @@ struct RotaryEmbedding {
   float attention_factor = 1;                  // cosine and sine are multiplied by it
 };
 
+// The entries of one KV head, where heads hold different ones: those of a cache that was reduced
+// before. They stand at the end of the layer's columns, so that the last ones are in line.
+struct HeadInputs {
+  int64_t first = 0;  // columns before it hold no entry of this head: keys, values are undefined
+  const int32_t* positions = nullptr;  // device: [tokens], read from `first` on
+  ConstTensorView queries;  // [rows, group, head_dim], act, packed: of the head's query heads
+  std::vector<ColumnSpan> protected_tokens;  // columns: ascending, disjoint
+};
+
 // One layer as the engine saw it. Views are the engine's and valid while Select runs; what was not
 // asked for is empty.
 struct LayerInputs {
@@ -66,8 +75,12 @@ struct LayerInputs {
   const int32_t* positions = nullptr;       // device: [tokens], original positions
   std::span<const ColumnSums> column_sums;  // as in the plan; their values are in the scratch
   RotaryEmbedding rotary;
+  int64_t moment_rows = 0;  // rows that the moments of queries were added up over
   // Protected tokens by received index: ascending, disjoint.
   std::vector<ColumnSpan> protected_tokens;
+  // One for each KV head where they may hold different entries, else empty. `positions` is then
+  // null and `protected_tokens` is the first head's; every head holds all of the protected tokens.
+  std::vector<HeadInputs> heads;
 };
 
 // One layer's observation. Not thread-safe; lives while the scratch does. Scores stay valid until
@@ -81,6 +94,10 @@ class LayerObservation {
   const ModelShape& shape() const { return scratch_.shape_; }
   const LayerInputs& inputs() const { return inputs_; }
   int64_t num_tokens() const { return inputs_.keys.dim(1); }
+  // Entries that a KV head holds.
+  int64_t NumEntries(int64_t kv_head) const {
+    return num_tokens() - (inputs_.heads.empty() ? 0 : inputs_.heads[kv_head].first);
+  }
 
   // u of docs/methods.md, "Window scores": [num_q_heads, tokens - window], f32. REQUIRES: at least
   // `window` query rows were observed.
@@ -122,7 +139,7 @@ class LayerObservation {
   TensorView QueryProducts() const { return scratch_.QueryProducts(); }
 
   // Makes protected tokens win: their columns become +infinity in `scores` [rows, columns], one of
-  // the above.
+  // the above. Columns without an entry become -infinity.
   void RaiseProtected(const TensorView& scores);
 
   // Writes to every row of `indices` [num_rows, count + tail], i32, the `count` columns with the
@@ -142,6 +159,10 @@ class LayerObservation {
     bool operator==(const Held&) const = default;
   };
 
+  // Whether one operation can score all heads: they have the same columns, and what a row sees does
+  // not go by positions that differ.
+  bool ScoresTogether() const;
+  void ScoreHead(int64_t kv_head, int64_t window, ReductionKind rows, const TensorView& scores);
   TensorView Pool(const TensorView& scores, int64_t kernel, PoolingKind pooling);
   TensorView HeadView(int64_t num_columns);
   TensorView TokenView(int64_t num_columns);

@@ -29,6 +29,8 @@
 
 namespace fastkv {
 
+class RetentionRule;
+
 // Where Select writes, and what it says where the plan left a number open. Empty views: not asked
 // for at this layer.
 struct Selection {
@@ -65,6 +67,14 @@ struct CutDecision {
   int64_t tokens_out = 0;
 };
 
+// What a cache may hold that later turns of a conversation have filled further.
+struct CacheBudget {
+  // The rule that reduces it; null: every entry stays for good. Lives as long as the method.
+  const RetentionRule* rule = nullptr;
+  // [num_layers]: entries per KV head, the mean where the rule's heads are unequal.
+  std::vector<int64_t> kv_len;
+};
+
 // Immutable and thread-safe after construction.
 class Method {
  public:
@@ -81,6 +91,13 @@ class Method {
 
   // A selector for one prompt.
   virtual std::unique_ptr<Selector> NewSelector() const = 0;
+
+  // The budget after `num_tokens` >= 1 tokens of a conversation: what the method would keep of one
+  // prompt of so many tokens, if all went through every layer (ours; docs/chat.md).
+  // `protected_tokens`: as in PrefillPlan. Errors: kUnsupported where the method can only choose
+  // from a whole prompt; kInvalidArgument where the budget cannot hold the protected tokens.
+  virtual Result<CacheBudget> BudgetFor(int64_t num_tokens,
+                                        std::span<const PromptSpan> protected_tokens) const = 0;
 };
 
 // The method that `config` names. Errors: kInvalidArgument naming the field, its value and what is

@@ -40,6 +40,7 @@ struct PromptSpan {
 struct MethodConfig {
   std::string name = "fastkv";
   Budget kv = Budget::Rate(0.1);  // entries kept per layer and KV head
+  int64_t min_kv_tokens = 0;      // the least that a share of `kv` comes to (ours, for chats)
   std::optional<Budget> tsp;      // tokens propagated after the TSP layer; not set: TspBudgetOf
   std::optional<int64_t>
       tsp_layer;  // zero-based; not set: the model's profile, else num_layers / 2 - 1

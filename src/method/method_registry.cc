@@ -50,6 +50,7 @@ Status CheckLayer(const std::optional<int64_t>& layer, int64_t last, const Model
 
 Status CheckConfig(const MethodConfig& config, const ModelShape& shape) {
   FASTKV_RETURN_IF_ERROR(CheckBudget(config.kv, "--kv"));
+  FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.min_kv_tokens, 0, "--min-kv-tokens", "entries"));
   FASTKV_RETURN_IF_ERROR(CheckBudget(TspBudgetOf(config), "--tsp"));
   FASTKV_RETURN_IF_ERROR(CheckAtLeast(config.window.value_or(1), 1, "--window", "token"));
   const int64_t kernel = KernelOf(config);

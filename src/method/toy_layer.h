@@ -114,6 +114,7 @@ class ToyLayer {
     inputs.queries = queries.Rows(kTokens - wanted.query_rows, kTokens);
     inputs.scale = kScale;
     inputs.column_sums = wanted.column_sums;
+    inputs.moment_rows = kTokens - wanted.moments_first_row;
     for (size_t i = 0; i < wanted.column_sums.size(); ++i) {
       AddColumns(wanted.column_sums[i], scratch.ColumnSumsAt(static_cast<int64_t>(i), kTokens));
     }

@@ -55,7 +55,9 @@ Status SelectUnequalHeads(const TensorView& scores, int64_t kv_len, int64_t wind
   selection.head_kv_len.clear();
   for (size_t i = 0; i < best.size(); ++i) {
     const auto head = static_cast<int64_t>(i);
-    const int64_t count = std::max(HeadBudget(best[i], budget, alpha), num_protected);
+    // A head of a cache that was reduced before may hold fewer.
+    const int64_t count = std::min(std::max(HeadBudget(best[i], budget, alpha), num_protected),
+                                   observation.NumEntries(head) - window);
     observation.backend().SelectTopK(
         {.scores = scores.Rows(head, head + 1),
          .count = count,

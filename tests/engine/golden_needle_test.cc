@@ -13,8 +13,9 @@
 namespace fastkv {
 namespace {
 
-// Of the methods' 151 cases; sanitizers get those with short prompts.
-constexpr int kNumMethodCases = kSanitized ? 103 : 151;
+// Of the methods' 151 cases, of which 103 have short prompts; sanitizers get every fourth of those.
+constexpr int kCaseStride = kSanitized ? 4 : 1;
+constexpr int kNumMethodCases = kSanitized ? 26 : 151;
 
 class GoldenNeedleTest : public ::testing::Test {
  protected:
@@ -181,8 +182,10 @@ void ExpectLengths(const Json& expected, const TestRun& run) {
 
 TEST_F(GoldenNeedleTest, MethodsMatchTheIndependentImplementation) {
   int num_run = 0;
+  int num_short = 0;
   for (const Json& golden : methods_["cases"]) {
     if (golden["prompt"]["tokens"].get<size_t>() > kMaxPromptTokens) continue;
+    if (num_short++ % kCaseStride != 0) continue;
     ++num_run;
     const MethodConfig config = ConfigOf(golden["parameters"]);
     SCOPED_TRACE(golden["parameters"].dump() + golden["prompt"].dump());
