@@ -316,20 +316,25 @@ void DecodeRow(StoredType type, const void* row, int64_t num_values, double* out
   Decode(type, row, num_values, out);
 }
 
+std::span<const int> BlockHalves(StoredType type) {
+  if (IsElementType(type)) return {};
+  std::span<const int> halves;
+  WithFormat(type, [&](auto format) { halves = decltype(format)::kHalves; });
+  return halves;
+}
+
 bool HasNonFiniteScale(StoredType type, const void* row, int64_t num_values) {
   if (IsElementType(type)) return false;
   const BlockSize size = BlockOf(type);
   FASTKV_CHECK_EQ(num_values % size.num_values, 0);
-  bool found = false;
-  WithFormat(type, [&](auto format) {
-    const Byte* block = static_cast<const Byte*>(row);
-    for (int64_t i = 0; i < num_values; i += size.num_values, block += size.num_bytes) {
-      for (const int offset : format.kHalves) {
-        found = found || !std::isfinite(LoadHalf(block + offset));
-      }
+  const std::span<const int> halves = BlockHalves(type);
+  const Byte* block = static_cast<const Byte*>(row);
+  for (int64_t i = 0; i < num_values; i += size.num_values, block += size.num_bytes) {
+    for (const int offset : halves) {
+      if (!std::isfinite(LoadHalf(block + offset))) return true;
     }
-  });
-  return found;
+  }
+  return false;
 }
 
 }  // namespace fastkv

@@ -8,6 +8,7 @@
 #define FASTKV_TENSOR_BLOCK_FORMATS_H_
 
 #include <cstdint>
+#include <span>
 
 #include "tensor/stored_type.h"
 
@@ -18,6 +19,10 @@ namespace fastkv {
 void DecodeRow(StoredType type, const void* row, int64_t num_values, float* out);
 // The same without the rounding to float32.
 void DecodeRow(StoredType type, const void* row, int64_t num_values, double* out);
+
+// Where the half floats of a block stand: its scale and, in some formats, its offset. Empty for
+// types of elements.
+std::span<const int> BlockHalves(StoredType type);
 
 // Whether a block has a scale or an offset that is infinite or NaN, which no quantiser writes: the
 // file is damaged. False for f32, bf16 and f16, whatever they hold.

@@ -334,6 +334,10 @@ TEST(StoredTypes, RowsAreWholeBlocks) {
   EXPECT_EQ(RowBytes(StoredType::kBF16, 3), 6);
   EXPECT_EQ(StoredTypeName(StoredType::kIQ4XS), "IQ4_XS");
   EXPECT_EQ(StoredTypeName(StoredType::kF32), "F32");
+  EXPECT_EQ(FindStoredType("iq4_xs"), StoredType::kIQ4XS);
+  EXPECT_EQ(FindStoredType("Q8_0"), StoredType::kQ8_0);
+  EXPECT_FALSE(FindStoredType("q4").has_value());
+  EXPECT_FALSE(FindStoredType("").has_value());
   for (int type = 0; type < kNumStoredTypes; ++type) {
     if (!IsElementType(static_cast<StoredType>(type))) continue;
     EXPECT_EQ(StoredTypeOf(ElementTypeOf(static_cast<StoredType>(type))),

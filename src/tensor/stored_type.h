@@ -4,6 +4,7 @@
 #define FASTKV_TENSOR_STORED_TYPE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/check.h"
@@ -77,6 +78,19 @@ constexpr std::string_view StoredTypeName(StoredType type) {
                                                         "Q5_0", "Q5_1", "Q8_0", "Q2_K",   "Q3_K",
                                                         "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"};
   return kNames[static_cast<int>(type)];
+}
+
+// The type of that name, in lower or upper case.
+constexpr std::optional<StoredType> FindStoredType(std::string_view name) {
+  const auto upper = [](char c) { return 'a' <= c && c <= 'z' ? static_cast<char>(c - 32) : c; };
+  for (int i = 0; i < kNumStoredTypes; ++i) {
+    const auto type = static_cast<StoredType>(i);
+    const std::string_view candidate = StoredTypeName(type);
+    bool same = candidate.size() == name.size();
+    for (size_t c = 0; same && c < name.size(); ++c) same = upper(name[c]) == candidate[c];
+    if (same) return type;
+  }
+  return std::nullopt;
 }
 
 // Every value stands for itself: no scales.

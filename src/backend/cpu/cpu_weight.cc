@@ -1,7 +1,6 @@
 #include "backend/cpu/cpu_weight.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -19,10 +18,6 @@ Result<std::unique_ptr<CpuWeight>> CpuWeight::Pack(const Context& context,
   int64_t out_features = 0;
   for (const WeightView& part : parts) {
     FASTKV_CHECK_EQ(part.num_columns, in_features);
-    if (context.kernels().weight(FormatOf(part.type)).mat_vec == nullptr) {
-      return UnsupportedError("the CPU cannot multiply weights in " +
-                              std::string(StoredTypeName(part.type)));
-    }
     out_features += part.num_rows;
   }
   std::unique_ptr<CpuWeight> weight(new CpuWeight(out_features, in_features));
