@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench format tidy fuzz-full fault-full clean help
+.PHONY: build demo test bench smollm2 format tidy fuzz-full fault-full clean help
 
 ifeq ($(shell command -v nvcc),)
 ifneq ($(wildcard /usr/local/cuda/bin/nvcc),)
@@ -45,6 +45,9 @@ bench: ## build and run the operation benchmarks
 	@tools/setup.sh test
 	@FASTKV_CUDA=$(cuda) tools/bench.sh
 
+smollm2: ## fetch a small chat model (98 MB, Apache-2.0) to models/
+	@tools/smollm2.sh
+
 format: ## format all sources (clang-format-14)
 	@$(sources) | xargs -r clang-format-14 -i
 
@@ -64,5 +67,5 @@ clean: ## remove every build folder
 	@rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	  printf '  make %-12s %s\n' "$$name" "$$text"; done

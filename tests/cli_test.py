@@ -17,6 +17,7 @@ import cli_chat
 import cli_contract
 import cli_eval
 import cli_generate
+import cli_gguf
 import cli_hostile_text
 import cli_hostile_weights
 import cli_methods
@@ -31,6 +32,7 @@ MODULES = (
     cli_contract,
     cli_eval,
     cli_generate,
+    cli_gguf,
     cli_hostile_text,
     cli_hostile_weights,
     cli_methods,

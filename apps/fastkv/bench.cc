@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/limits.h"
@@ -37,13 +38,41 @@ std::string ModelName(const Engine& engine, bool is_shape) {
   return name + " (random weights)";
 }
 
-// Bytes of a model's matrices in bfloat16.
-int64_t RandomWeightBytes(const ModelConfig& config) {
+// The type of blocks that --weights names, if it does.
+std::optional<StoredType> BlockTypeOf(const BenchOptions& options) {
+  const std::optional<StoredType> type = FindStoredType(options.model.weights);
+  return type.has_value() && !IsElementType(*type) ? type : std::nullopt;
+}
+
+std::string AsciiLower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+// auto, int8 and the names of all types of blocks, in lower case.
+std::vector<std::string> WeightNames() {
+  std::vector<std::string> names = {"auto", "int8"};
+  for (int i = 0; i < kNumStoredTypes; ++i) {
+    if (IsElementType(static_cast<StoredType>(i))) continue;
+    names.push_back(AsciiLower(StoredTypeName(static_cast<StoredType>(i))));
+  }
+  return names;
+}
+
+// Bytes of a model's tensors with its matrices in `type`. Errors: those of TypeOfMatrix.
+Result<int64_t> RandomWeightBytes(const ModelConfig& config, StoredType type) {
   int64_t bytes = 0;
   for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
-    int64_t count = 1;
-    for (const int64_t dim : tensor.shape) count *= dim;
-    bytes += count * DTypeBytes(DType::kBF16);
+    if (tensor.shape.size() == 1) {
+      bytes += tensor.shape[0] * DTypeBytes(DType::kF32);
+      continue;
+    }
+    FASTKV_ASSIGN_OR_RETURN(const StoredType stored,
+                            RandomWeights::TypeOfMatrix(type, tensor.name, tensor.shape[1]));
+    bytes += tensor.shape[0] * RowBytes(stored, tensor.shape[1]);
   }
   return bytes;
 }
@@ -52,7 +81,8 @@ Result<std::unique_ptr<Engine>> MakeRandomEngine(const BenchOptions& options) {
   FASTKV_ASSIGN_OR_RETURN(const Json json,
                           ReadJsonFile(RealFileSystem(), options.shape, limits::kMaxConfigBytes));
   FASTKV_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(json, options.shape));
-  const int64_t wanted = RandomWeightBytes(config);
+  const StoredType type = BlockTypeOf(options).value_or(StoredType::kBF16);
+  FASTKV_ASSIGN_OR_RETURN(const int64_t wanted, RandomWeightBytes(config, type));
   const std::optional<int64_t> available = AvailableMemoryBytes();
   if (available.has_value() && wanted > *available) {
     return MemoryError("--shape: the weights of " + options.shape + " take " + HumanBytes(wanted) +
@@ -65,7 +95,7 @@ Result<std::unique_ptr<Engine>> MakeRandomEngine(const BenchOptions& options) {
       options.model.num_threads > 0 ? options.model.num_threads : DefaultNumThreads();
   ProgressBar bar("random weights", options.quiet);
   return Engine::FromWeights(
-      config, std::make_unique<RandomWeights>(options.seed, num_threads, SystemAllocator()),
+      config, std::make_unique<RandomWeights>(options.seed, num_threads, SystemAllocator(), type),
       engine_options, [&](int64_t done, int64_t total) {
         bar.Show(static_cast<double>(done) / static_cast<double>(total),
                  "layer " + std::to_string(done) + "/" + std::to_string(total));
@@ -105,6 +135,7 @@ std::string CommandOf(const BenchOptions& options) {
   command += fmt::format(" --contexts {} --methods {} --new-tokens {} --repeat {}",
                          Joined(options.contexts), Joined(options.methods), options.new_tokens,
                          options.repeat);
+  if (options.model.weights != "auto") command += " --weights " + options.model.weights;
   if (options.batch > 1) command += fmt::format(" --batch {}", options.batch);
   return command;
 }
@@ -145,6 +176,13 @@ void AddBenchOptions(CLI::App& command, BenchOptions& options) {
   AddModelFlags(command, options.model);
   AddMethodFlags(command, options.method);
   command.remove_option(command.get_option("--method"));
+  command.remove_option(command.get_option("--weights"));
+  command
+      .add_option("--weights", options.model.weights,
+                  "Weights of the matrix products: auto (as in the files), or int8 (rounded while "
+                  "loading; CPU only); with --shape also a type of blocks, such as q4_0 or q4_k")
+      ->capture_default_str()
+      ->check(CLI::IsMember(WeightNames()));
   command
       .add_option("-p,-d,--contexts", options.contexts,
                   "Lengths of the prompt in tokens: a list with commas; 1024-8192*2 doubles, "
@@ -191,6 +229,10 @@ Status RunBench(const BenchOptions& options, std::ostream& out) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
   FASTKV_RETURN_IF_ERROR(CheckOutputPath("--page", options.page));
+  if (options.shape.empty() && BlockTypeOf(options).has_value()) {
+    return InvalidArgumentError("--weights " + options.model.weights +
+                                ": random weights need --shape; a model's are as in its files");
+  }
   BenchRunOptions run;
   FASTKV_ASSIGN_OR_RETURN(run.contexts, ParseNumberList("--contexts", options.contexts));
   FASTKV_ASSIGN_OR_RETURN(run.methods, MethodsOf(options));

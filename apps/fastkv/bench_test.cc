@@ -105,6 +105,21 @@ TEST(BenchRun, PredictsWhatThePlanTellsByHand) {
   EXPECT_LT(rows[3].kv_bytes * 9, rows[3].full_kv_bytes);
 }
 
+TEST(BenchRun, CountsTheBytesOfBlocks) {
+  const std::unique_ptr<Engine> engine =
+      MakeRandomEngine({.device = "cpu"}, RandomModelConfig(), StoredType::kQ4_0);
+  BenchRunOptions options = ShortRun();
+  options.contexts = {64};
+  options.repeat = 1;
+  const std::vector<SpeedRow> rows = RunRows(*engine, options);
+  // 18 bytes for 32 values; of the head, whose rows are too short for Q6_K, 34.
+  const double weights =
+      18.0 / 32 * 4 * (96 * 160 + 96 * 96 + 96 * 320 + 160 * 96) + 34.0 / 32 * 96 * 509;
+  const int64_t kv_type_bytes = DTypeBytes(engine->backend().types().kv);
+  const auto kv_bytes = static_cast<double>(4 * 2 * 2 * 16 * kv_type_bytes * (64 + 2));
+  EXPECT_DOUBLE_EQ(rows[0].predicted_decode_bytes, weights + kv_bytes);
+}
+
 TEST(BenchRun, HoldsTheKeysAndValuesOfEverySequenceOfABatch) {
   const std::unique_ptr<Engine> engine = MakeRandomEngine({.device = "cpu"});
   BenchRunOptions options = ShortRun();
@@ -328,6 +343,17 @@ TEST_F(Bench, MeasuresAShapeAndWritesThePage) {
   EXPECT_THAT(page.value(), HasSubstr("How fast tiny (random weights) runs"));
 }
 
+TEST_F(Bench, MeasuresAShapeInBlocks) {
+  BenchOptions options = ShortBench();
+  options.json = true;
+  const Json as_bf16 = ParseJson(Output(options)).value();
+  options.model.weights = "q8_0";
+  const Json report = ParseJson(Output(options)).value();
+  EXPECT_THAT(report["command"].get<std::string>(), HasSubstr("--weights q8_0"));
+  EXPECT_DOUBLE_EQ(report["model"]["weight_bytes"].get<double>(),
+                   as_bf16["model"]["weight_bytes"].get<double>() * 34 / 64);
+}
+
 TEST_F(Bench, SaysWhatIsWrongBeforeTheLongRuns) {
   const auto failure = [&](auto change) {
     BenchOptions options = ShortBench();
@@ -351,6 +377,11 @@ TEST_F(Bench, SaysWhatIsWrongBeforeTheLongRuns) {
               HasSubstr("--methods"));
   EXPECT_THAT(failure([](BenchOptions& options) { options.shape = "no/such.json"; }),
               HasSubstr("no/such.json"));
+  EXPECT_THAT(failure([](BenchOptions& options) {
+                options.shape = "";
+                options.model.weights = "q4_0";
+              }),
+              HasSubstr("--shape"));
   EXPECT_THAT(failure([](BenchOptions& options) { options.page = "no/such/page.html"; }),
               HasSubstr("--page"));
 }

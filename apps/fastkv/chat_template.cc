@@ -78,7 +78,8 @@ Result<LocalTime> ParseDate(const std::string& date) {
 }
 
 void AddChatTemplateOptions(CLI::App& command, ChatTemplateOptions& options) {
-  command.add_option("-m,--model", options.model, "Model folder; weights are not needed")
+  command
+      .add_option("-m,--model", options.model, "Model folder or GGUF file; weights are not needed")
       ->required();
   command.add_option("--messages", options.messages_file, "File with a JSON array of messages")
       ->required();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,10 @@
 #include "engine/session.h"
 #include "eval/human_format.h"
 #include "fastkv/machine_info.h"
+#include "fastkv/model_description.h"
 #include "fastkv/version.h"
 #include "io/json.h"
-#include "model/model_folder.h"
+#include "model/open_model.h"
 
 namespace fastkv {
 namespace {
@@ -21,17 +23,20 @@ namespace {
 constexpr double kMeasureMs = 1200;  // per ceiling: three of them stay under five seconds
 
 // A short check that the model's weights are finite and that it makes finite logits.
-Status CheckModel(const ModelFlags& flags, std::string& description) {
+Status CheckModel(const ModelFlags& flags, std::string& description,
+                  std::optional<GgufDescription>& file) {
   FileSystem& files = RealFileSystem();
   FASTKV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(files, flags.model));
   {
-    FASTKV_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::Load(files, path));
+    FASTKV_ASSIGN_OR_RETURN(file, DescribeModelFile(files, path));
+    FASTKV_ASSIGN_OR_RETURN(const OpenedModel model,
+                            OpenModel(files, path, DefaultNumThreads(), SystemAllocator()));
     description =
         fmt::format("{}: {}, {} layers, {} query and {} KV heads of size {}, context {}", path,
-                    ArchitectureName(folder.config.architecture), folder.config.num_layers,
-                    folder.config.num_q_heads, folder.config.num_kv_heads, folder.config.head_dim,
-                    HumanCount(folder.config.max_position_embeddings));
-    FASTKV_RETURN_IF_ERROR(CheckWeightsFinite(folder.config, folder.weights));
+                    ArchitectureName(model.config.architecture), model.config.num_layers,
+                    model.config.num_q_heads, model.config.num_kv_heads, model.config.head_dim,
+                    HumanCount(model.config.max_position_embeddings));
+    FASTKV_RETURN_IF_ERROR(CheckWeightsFinite(model.config, *model.weights));
   }
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags, /*quiet=*/true));
   const std::vector<int32_t> ids = {1, 2, 3, 4};
@@ -80,8 +85,10 @@ Status RunDoctor(const DoctorOptions& options, std::ostream& out) {
           : Json(nullptr);
   report["read_bytes_per_s"] = Rate(MeasureReadBytesPerSecond(num_threads, kMeasureMs));
   std::string model;
-  const Status status = CheckModel(options.model, model);
+  std::optional<GgufDescription> file;
+  const Status status = CheckModel(options.model, model, file);
   report["model"] = model;
+  if (file) report["model_file"] = DescriptionJson(*file);
   report["model_check"] = status.ok() ? "ok" : status.message();
   if (options.json) {
     out << DumpJson(report) << '\n';
@@ -98,8 +105,9 @@ Status RunDoctor(const DoctorOptions& options, std::ostream& out) {
   const Json& devices = report["cuda_devices"];
   if (devices.empty()) out << "GPU            none that this build can use\n";
   for (const Json& device : devices) out << "GPU            " << device.get<std::string>() << '\n';
-  out << "model          " << model << '\n'
-      << "model check    " << report["model_check"].get<std::string>() << '\n';
+  out << "model          " << model << '\n';
+  if (file) out << DescriptionText(*file);
+  out << "model check    " << report["model_check"].get<std::string>() << '\n';
   return status;
 }
 

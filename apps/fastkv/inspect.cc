@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "engine/session.h"
 #include "eval/human_format.h"
 #include "fastkv/interrupt.h"
+#include "fastkv/model_description.h"
 #include "fastkv/progress_bar.h"
 #include "io/json.h"
 
@@ -106,12 +108,35 @@ void PrintText(const Json& report, std::ostream& out) {
   }
 }
 
+// What the model's file says about itself, without running it.
+Status DescribeModelAlone(const InspectOptions& options, std::ostream& out) {
+  FileSystem& files = RealFileSystem();
+  FASTKV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(files, options.model.model));
+  FASTKV_ASSIGN_OR_RETURN(const std::optional<GgufDescription> description,
+                          DescribeModelFile(files, path));
+  if (!description) {
+    return InvalidArgumentError(
+        "--ids is required: give a file with a JSON array of token ids (a GGUF file alone can be "
+        "described without)");
+  }
+  if (options.json) {
+    Json report;
+    report["model_file"] = DescriptionJson(*description);
+    out << DumpJson(report) << '\n';
+  } else {
+    out << DescriptionText(*description);
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 void AddInspectOptions(CLI::App& command, InspectOptions& options) {
   AddModelFlags(command, options.model);
   AddMethodFlags(command, options.method);
-  command.add_option("--ids", options.ids_file, "File with a JSON array of token ids")->required();
+  command.add_option("--ids", options.ids_file,
+                     "File with a JSON array of token ids; without it, what a GGUF file says about "
+                     "itself");
   command.add_option("-n,--new-tokens", options.new_tokens, "Tokens to generate, greedily")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
@@ -124,10 +149,15 @@ void AddInspectOptions(CLI::App& command, InspectOptions& options) {
 }
 
 Status RunInspect(const InspectOptions& options, std::ostream& out) {
+  if (options.ids_file.empty()) return DescribeModelAlone(options, out);
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
   FASTKV_ASSIGN_OR_RETURN(const MethodConfig method, MethodConfigOf(options.method));
   FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadIds(options.ids_file));
+  FASTKV_ASSIGN_OR_RETURN(const std::string path,
+                          ResolveModelPath(RealFileSystem(), options.model.model));
+  FASTKV_ASSIGN_OR_RETURN(const std::optional<GgufDescription> description,
+                          DescribeModelFile(RealFileSystem(), path));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
                           LoadEngine(options.model, /*quiet=*/false));
   Session session(*engine);
@@ -170,9 +200,11 @@ Status RunInspect(const InspectOptions& options, std::ostream& out) {
   report["tsp_layer_from"] =
       method.tsp_layer ? "flag" : TspLayerSourceName(engine->default_tsp_layer().source);
   report["peak_bytes"] = prefill.peak_bytes;
+  if (description) report["model_file"] = DescriptionJson(*description);
   if (options.json) {
     out << DumpJson(report) << '\n';
   } else {
+    if (description) out << DescriptionText(*description);
     PrintText(report, out);
   }
   return OkStatus();

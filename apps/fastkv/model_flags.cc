@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/limits.h"
 #include "fastkv/progress_bar.h"
 #include "io/quoted.h"
 
@@ -81,7 +82,7 @@ Result<int64_t> ParseLayer(const std::string& text) {
 
 void AddModelFlags(CLI::App& command, ModelFlags& flags) {
   command.add_option("-m,--model", flags.model,
-                     "Model folder, or org/name in the local Hugging Face cache "
+                     "Model folder, GGUF file, or org/name in the local Hugging Face cache "
                      "[default: the built-in needle model]");
   command.add_option("--device", flags.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command
@@ -103,6 +104,12 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
                   "to bfloat16 as a whole")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
+  command
+      .add_option(
+          "--sliding-window", flags.sliding_window_tokens,
+          "Tokens that each token attends to, itself included, or 0 for all; for GGUF files "
+          "of models whose window the conversion lost [default: what the model says]")
+      ->check(CLI::Range(int64_t{0}, limits::kMaxContextTokens));
   command.add_option("--profile", flags.profile,
                      "The model's profile, as fastkv calibrate writes it "
                      "[default: fastkv.json beside the model, if any]");
@@ -228,8 +235,10 @@ Result<std::string> ResolveModelPath(FileSystem& files, const std::string& model
   FASTKV_ASSIGN_OR_RETURN(const bool exists, files.Exists(model));
   if (exists) return model;
   if (!LooksLikeHubName(model)) {
-    return NotFoundError("no model at '" + model +
-                         "'; give a folder with config.json, *.safetensors and tokenizer.json");
+    return NotFoundError(
+        "no model at '" + model +
+        "'; give a folder with config.json, *.safetensors and tokenizer.json, or a "
+        "GGUF file");
   }
   std::string looked_at = model;
   for (const std::string& cache : HuggingFaceCacheFolders()) {
@@ -249,6 +258,7 @@ EngineOptions EngineOptionsOf(const ModelFlags& flags) {
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
   options.weight_type = flags.weights == "int8" ? WeightType::kInt8 : WeightType::kAuto;
+  options.sliding_window_tokens = flags.sliding_window_tokens;
   options.bf16_rope = flags.rope_dtype == "bf16";
   options.profile_path = flags.profile;
   options.ignore_profile = flags.ignore_profile;

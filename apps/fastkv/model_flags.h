@@ -22,6 +22,7 @@ struct ModelFlags {
   std::string dtype = "auto";
   std::string weights = "auto";
   std::string rope_dtype = "f32";
+  std::optional<int64_t> sliding_window_tokens;
   std::string profile;          // empty: beside the model
   bool ignore_profile = false;  // not a flag: for the command that makes profiles
 };

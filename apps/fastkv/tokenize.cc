@@ -62,7 +62,7 @@ Result<std::string> Line(const Tokenizer& tokenizer, const std::string& text, bo
 void AddTokenizeOptions(CLI::App& command, TokenizeOptions& options) {
   command.add_option(
       "-m,--model", options.model,
-      "Model folder, of which only the tokenizer is read [default: the needle model]");
+      "Model folder or GGUF file, of which only the tokenizer is read [default: the needle model]");
   command.add_option("--batch", options.batch_file,
                      "File with a JSON array of texts, instead of standard input");
   command.add_flag("--json", options.json, "Print JSON with ids and the text decoded back");

@@ -13,6 +13,7 @@
 #include "base/allocator.h"
 #include "base/status.h"
 #include "tensor/buffer.h"
+#include "tensor/weight_view.h"
 
 namespace fastkv {
 
@@ -103,13 +104,12 @@ class Backend {
   virtual Result<DeviceCeilings> MeasureCeilings(double duration_ms);
 
   // Packs host matrices of equal in_features, one below the other, into one weight. Each part is
-  // [out_features, in_features] in f32, f16 or bf16 and may be memory-mapped; it must stay alive
-  // and unchanged as long as the packed weight. Errors: kMemory, kDevice, kUnsupported.
+  // [out_features, in_features] in any stored type and may be memory-mapped; it must stay alive
+  // and unchanged as long as the packed weight. Errors: kMemory, kDevice.
   // EmbedTokens gives the rows as they are here, whatever the weight type.
-  virtual Result<std::unique_ptr<PackedWeight>> PackWeight(
-      std::span<const ConstTensorView> parts) = 0;
+  virtual Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const WeightView> parts) = 0;
   // The same for one matrix that only EmbedTokens will read: takes no other memory for products.
-  virtual Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) {
+  virtual Result<std::unique_ptr<PackedWeight>> PackTable(const WeightView& table) {
     return PackWeight({&table, 1});
   }
 

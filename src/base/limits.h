@@ -18,6 +18,12 @@ inline constexpr uint64_t kMaxWeightIndexBytes = 32ull << 20;  // model.safetens
 inline constexpr int64_t kMaxTensors = 100'000;                // in one file or one model
 inline constexpr int kMaxTensorRank = 8;
 inline constexpr int64_t kMaxShards = 10'000;
+inline constexpr int64_t kMaxGgufKeys = 65'536;  // metadata of one GGUF file
+inline constexpr uint64_t kMaxGgufKeyBytes = 65'535;
+inline constexpr int64_t kMaxGgufArrayDepth = 8;
+inline constexpr uint64_t kMaxGgufTensorNameBytes = 63;
+inline constexpr uint64_t kMaxGgufDimensions = 4;
+inline constexpr uint64_t kMaxGgufAlignmentBytes = 1ull << 20;
 
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxHeads = 1024;

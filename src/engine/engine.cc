@@ -1,10 +1,11 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/memory_guard.h"
-#include "model/folder_weights.h"
-#include "model/model_folder.h"
+#include "base/parallel_for.h"
+#include "model/open_model.h"
 
 namespace fastkv {
 
@@ -35,19 +36,23 @@ Result<std::unique_ptr<Engine>> Engine::LoadUnguarded(
     FileSystem& files, const EngineOptions& options,
     const std::function<void(int64_t done, int64_t total)>& on_layer) {
   std::unique_ptr<Engine> engine(new Engine);
-  FASTKV_ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Load(files, options.model_path));
-  engine->default_tsp_layer_ = TspLayerWithoutProfile(folder.config);
+  Allocator& host_allocator = options.allocator != nullptr ? *options.allocator : SystemAllocator();
+  const int num_threads = options.num_threads > 0 ? options.num_threads : DefaultNumThreads();
+  FASTKV_ASSIGN_OR_RETURN(OpenedModel opened,
+                          OpenModel(files, options.model_path, num_threads, host_allocator));
+  engine->default_tsp_layer_ = TspLayerWithoutProfile(opened.config);
   if (!options.ignore_profile) {
     FASTKV_ASSIGN_OR_RETURN(
         engine->default_tsp_layer_,
-        FindDefaultTspLayer(files, options.model_path, options.profile_path, folder.config));
+        FindDefaultTspLayer(files, options.model_path, options.profile_path, opened.config));
+  }
+  if (options.sliding_window_tokens) {
+    std::fill(opened.config.sliding_window.begin(), opened.config.sliding_window.end(),
+              *options.sliding_window_tokens);
   }
   FASTKV_ASSIGN_OR_RETURN(engine->backend_, CreateBackend(options));
-  Allocator& host_allocator = options.allocator != nullptr ? *options.allocator : SystemAllocator();
-  FASTKV_RETURN_IF_ERROR(
-      engine->LoadModel(std::move(folder.config), std::move(folder.generation),
-                        std::make_unique<FolderWeights>(std::move(folder.weights), host_allocator),
-                        options, on_layer));
+  FASTKV_RETURN_IF_ERROR(engine->LoadModel(std::move(opened.config), std::move(opened.generation),
+                                           std::move(opened.weights), options, on_layer));
   Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::Load(files, options.model_path);
   if (tokenizer.ok()) {
     engine->tokenizer_ = std::move(tokenizer).value();

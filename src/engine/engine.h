@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backend/backend.h"
@@ -26,12 +27,14 @@
 namespace fastkv {
 
 struct EngineOptions {
-  std::string model_path;       // a Hugging Face folder
+  std::string model_path;       // a Hugging Face folder or a GGUF file
   std::string device = "auto";  // auto, cpu, reference, cuda or cuda:N
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
   WeightType weight_type = WeightType::kAuto;
-  bool bf16_rope = false;       // RopeConfig::round_to_bf16
+  bool bf16_rope = false;  // RopeConfig::round_to_bf16
+  // ModelConfig::sliding_window of every layer, for files that have lost it; 0: all tokens.
+  std::optional<int64_t> sliding_window_tokens;
   std::string profile_path;     // the model's profile; empty: the one beside the model, if any
   bool ignore_profile = false;  // look at no profile, so that a damaged one stops nothing
   Allocator* allocator =

@@ -45,8 +45,7 @@ class TimedBackend final : public Backend {
   Result<DeviceCeilings> MeasureCeilings(double duration_ms) override {
     return inner_.MeasureCeilings(duration_ms);
   }
-  Result<std::unique_ptr<PackedWeight>> PackWeight(
-      std::span<const ConstTensorView> parts) override {
+  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const WeightView> parts) override {
     return inner_.PackWeight(parts);
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "base/limits.h"
 #include "io/contained_path.h"
 #include "io/content_hash.h"
+#include "io/gguf.h"
 #include "io/quoted.h"
 
 namespace fastkv {
@@ -182,10 +184,13 @@ Json RunsOf(const Json& identity) {
 }
 
 Result<std::string> ModelFingerprint(FileSystem& files, const std::string& path) {
-  FASTKV_ASSIGN_OR_RETURN(const bool is_folder, files.IsDirectory(path));
+  FASTKV_ASSIGN_OR_RETURN(const std::optional<std::string> gguf_path, FindGgufFile(files, path));
   uint64_t hash = 0;
-  if (!is_folder) {
-    FASTKV_ASSIGN_OR_RETURN(hash, HashFile(files, path, hash));
+  if (gguf_path) {
+    FASTKV_ASSIGN_OR_RETURN(const GgufFiles gguf, GgufFiles::Open(files, *gguf_path));
+    for (const GgufFile& part : gguf.parts()) {
+      FASTKV_ASSIGN_OR_RETURN(hash, HashFile(files, part.path(), hash));
+    }
     return HashText(hash);
   }
   for (const std::string_view name : kModelFiles) {

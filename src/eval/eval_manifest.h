@@ -53,7 +53,8 @@ std::string CommandOf(const Json& identity);
 std::string TextField(const Json& object, std::string_view name);
 Json RunsOf(const Json& identity);
 
-// A hash of all that makes a model: configuration, weights and tokenizer of a folder, or one file.
+// A hash of all that makes a model: configuration, weights and tokenizer of a folder, or the parts
+// of a GGUF model.
 // Reads them whole. Errors: those of reading.
 Result<std::string> ModelFingerprint(FileSystem& files, const std::string& path);
 

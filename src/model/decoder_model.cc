@@ -57,10 +57,10 @@ class LayerLoader {
   // Matrices of equal in_features, one below the other.
   Result<std::unique_ptr<PackedWeight>> Matrix(
       int64_t in_features, std::initializer_list<std::pair<const char*, int64_t>> parts) {
-    std::vector<ConstTensorView> views;
+    std::vector<WeightView> views;
     for (const auto& [name, out_features] : parts) {
-      FASTKV_ASSIGN_OR_RETURN(const ConstTensorView view,
-                              source_.Tensor(prefix_ + name, {out_features, in_features}));
+      FASTKV_ASSIGN_OR_RETURN(const WeightView view,
+                              source_.Matrix(prefix_ + name, out_features, in_features));
       views.push_back(view);
     }
     return backend_.PackWeight(views);
@@ -137,8 +137,8 @@ Result<std::unique_ptr<DecoderModel>> DecoderModel::Load(
 
   LayerLoader top(backend, source, "");
   FASTKV_ASSIGN_OR_RETURN(
-      const ConstTensorView table,
-      source.Tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}));
+      const WeightView table,
+      source.Matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size));
   if (config.tie_word_embeddings) {
     FASTKV_ASSIGN_OR_RETURN(model->embedding_, backend.PackWeight({&table, 1}));
   } else {

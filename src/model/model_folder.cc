@@ -1,6 +1,5 @@
 #include "model/model_folder.h"
 
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,10 +14,6 @@ namespace {
 constexpr char kConfigFile[] = "config.json";
 constexpr char kGenerationConfigFile[] = "generation_config.json";
 
-bool EndsWith(std::string_view text, std::string_view ending) {
-  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
-}
-
 Status CheckFolder(FileSystem& files, const std::string& path) {
   FASTKV_ASSIGN_OR_RETURN(const bool is_folder, files.IsDirectory(path));
   if (is_folder) {
@@ -30,15 +25,11 @@ Status CheckFolder(FileSystem& files, const std::string& path) {
   FASTKV_ASSIGN_OR_RETURN(const bool exists, files.Exists(path));
   if (!exists) {
     return NotFoundError("no such model: " + path +
-                         "; give the path of a folder with config.json and safetensors weights");
-  }
-  if (EndsWith(path, ".gguf")) {
-    return UnsupportedError(path +
-                            ": GGUF files are not supported; give a folder with config.json " +
-                            "and safetensors weights");
+                         "; give the path of a folder with config.json and safetensors weights, "
+                         "or of a GGUF file");
   }
   return NotFoundError(path + " is a file: expected a folder with config.json and safetensors " +
-                       "weights");
+                       "weights, or a GGUF file");
 }
 
 Result<Json> ReadJsonOf(FileSystem& files, const std::string& folder, const char* name) {

@@ -30,7 +30,11 @@ constexpr PublishedModel kPublishedModels[] = {
 };
 
 bool IsPublished(const PublishedModel& model, const ModelConfig& config) {
-  return config.architecture == model.architecture && config.num_layers == model.num_layers &&
+  // A Mistral model in a GGUF file calls itself llama, which it is but for the window.
+  const bool same_family =
+      config.architecture == model.architecture ||
+      (config.architecture == Architecture::kLlama && model.architecture == Architecture::kMistral);
+  return same_family && config.num_layers == model.num_layers &&
          config.hidden_size == model.hidden_size &&
          config.intermediate_size == model.intermediate_size &&
          config.vocab_size == model.vocab_size && config.num_q_heads == 32 &&
@@ -58,6 +62,9 @@ std::string ModelIdentity(const ModelConfig& config) {
         static_cast<int64_t>(config.rope.kind), std::bit_cast<int64_t>(config.rope.theta),
         std::bit_cast<int64_t>(config.rope.factor)}) {
     fingerprint.Add(size);
+  }
+  for (const float divisor : config.rope.divisors) {
+    fingerprint.Add(std::bit_cast<int64_t>(static_cast<double>(divisor)));
   }
   return fingerprint.Hex();
 }

@@ -202,6 +202,12 @@ RopeFrequencies ComputeRopeFrequencies(const RopeConfig& config, int64_t head_di
       rope.attention_factor = static_cast<float>(YarnAttentionFactor(config));
       break;
   }
+  if (!config.divisors.empty()) {
+    FASTKV_CHECK_EQ(config.divisors.size(), rope.inverse_frequencies.size());
+    for (size_t i = 0; i < config.divisors.size(); ++i) {
+      rope.inverse_frequencies[i] /= config.divisors[i];
+    }
+  }
   if (config.round_to_bf16) {
     for (float& frequency : rope.inverse_frequencies) frequency = ToFloat(ToBFloat16(frequency));
   }

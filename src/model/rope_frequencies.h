@@ -37,9 +37,13 @@ struct RopeConfig {
   double mscale = 0;          // 0: not given
   double mscale_all_dim = 0;  // 0: not given
 
-  // Round the frequencies to bfloat16, as they are in a Transformers model that was cast to bfloat16 as a
-  // whole after it was made. Loading a checkpoint leaves them in float32, which is the default; at
-  // thousands of tokens the two give different models.
+  // [head_dim / 2] or empty: each pair's frequency is divided by its own number, as GGUF files
+  // write the scaling of Llama 3.1.
+  std::vector<float> divisors;
+
+  // Round the frequencies to bfloat16, as they are in a Transformers model that was cast to
+  // bfloat16 as a whole after it was made. Loading a checkpoint leaves them in float32, which is
+  // the default; at thousands of tokens the two give different models.
   bool round_to_bf16 = false;
 };
 

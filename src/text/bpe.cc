@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/check.h"
 #include "io/quoted.h"
 #include "text/unicode_byte_alphabet.h"
 #include "text/unicode_utf8.h"
@@ -51,31 +52,35 @@ BpeModel::BpeModel(TokenizerSpec spec, std::vector<bool> never_made)
 Result<std::unique_ptr<BpeModel>> BpeModel::Create(TokenizerSpec spec,
                                                    std::vector<bool> never_made) {
   const std::vector<MergeSpec> merges = std::move(spec.merges);
+  const std::vector<uint32_t> ranks = std::move(spec.merge_ranks);
   spec.merges = {};
   std::unique_ptr<BpeModel> model(new BpeModel(std::move(spec), std::move(never_made)));
-  FASTKV_RETURN_IF_ERROR(model->AddMerges(merges));
+  FASTKV_RETURN_IF_ERROR(model->AddMerges(merges, ranks));
   return model;
 }
 
-Status BpeModel::AddMerges(const std::vector<MergeSpec>& merges) {
+Status BpeModel::AddMerges(const std::vector<MergeSpec>& merges,
+                           const std::vector<uint32_t>& ranks) {
+  FASTKV_CHECK(ranks.empty() || ranks.size() == merges.size());
   merges_ = BpeMergeTable(merges.size());
   std::string text;
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const MergeSpec& merge = merges[rank];
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const MergeSpec& merge = merges[i];
     const std::string_view left = vocabulary_.Text(merge.left);
     const std::string_view right = vocabulary_.Text(merge.right);
     if (left.empty() || right.empty()) {
-      return FormatError("merge " + std::to_string(rank) + ": no token has the id " +
+      return FormatError("merge " + std::to_string(i) + ": no token has the id " +
                          std::to_string(left.empty() ? merge.left : merge.right));
     }
     text.assign(left).append(right);
     const std::optional<int32_t> product = vocabulary_.Find(text);
     if (!product) {
-      return FormatError("merge " + std::to_string(rank) + " makes " + Quoted(text) +
+      return FormatError("merge " + std::to_string(i) + " makes " + Quoted(text) +
                          ", which is not in the vocabulary");
     }
     if (NeverMade(*product)) continue;
-    merges_.Insert(merge.left, merge.right, {static_cast<uint32_t>(rank), *product});
+    const uint32_t rank = ranks.empty() ? static_cast<uint32_t>(i) : ranks[i];
+    merges_.Insert(merge.left, merge.right, {rank, *product});
     AddJunctions(merge);
   }
   return OkStatus();

@@ -75,7 +75,8 @@ class BpeModel {
   bool NeverMade(int32_t id) const {
     return static_cast<size_t>(id) < never_made_.size() && never_made_[static_cast<size_t>(id)];
   }
-  Status AddMerges(const std::vector<MergeSpec>& merges);
+  // `ranks` as TokenizerSpec::merge_ranks.
+  Status AddMerges(const std::vector<MergeSpec>& merges, const std::vector<uint32_t>& ranks);
   // Marks where the merge of two tokens may join symbols.
   void AddJunctions(const MergeSpec& merge);
   bool EncodeWhole(std::string_view text, std::vector<int32_t>& ids) const;

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "io/gguf.h"
+#include "text/gguf_tokenizer.h"
 
 namespace fastkv {
 namespace {
@@ -41,7 +43,36 @@ std::map<std::string, Json> SpecialTokens(const Json& config) {
 
 }  // namespace
 
-Result<ChatTemplate> ChatTemplate::Load(FileSystem& files, const std::string& folder) {
+Result<ChatTemplate> ChatTemplate::Load(FileSystem& files, const std::string& path) {
+  FASTKV_ASSIGN_OR_RETURN(const std::optional<std::string> gguf_path, FindGgufFile(files, path));
+  return gguf_path ? LoadGguf(files, *gguf_path) : LoadFolder(files, path);
+}
+
+Result<ChatTemplate> ChatTemplate::LoadGguf(FileSystem& files, const std::string& path) {
+  FASTKV_ASSIGN_OR_RETURN(const GgufFiles gguf, GgufFiles::Open(files, path));
+  ChatTemplate result;
+  const auto read = [&]() -> Status {
+    FASTKV_ASSIGN_OR_RETURN(const std::vector<GgufChatTemplate> templates,
+                            ChatTemplatesFromGguf(gguf.metadata()));
+    if (templates.empty()) {
+      return NotFoundError(
+          "the model has no chat template (no key tokenizer.chat_template); give it a prompt "
+          "without a chat format");
+    }
+    using Texts = std::map<std::string, std::string>;
+    FASTKV_ASSIGN_OR_RETURN(const Texts texts, SpecialTokensFromGguf(gguf.metadata()));
+    for (const auto& [name, text] : texts) result.special_tokens_[name] = text;
+    for (const GgufChatTemplate& named : templates) {
+      result.templates_.push_back({named.name, jinja::Template::Parse(named.source)});
+    }
+    return gguf.CheckUndamaged();
+  };
+  const Status status = read();
+  if (!status.ok()) return status.WithContext(gguf.path());
+  return result;
+}
+
+Result<ChatTemplate> ChatTemplate::LoadFolder(FileSystem& files, const std::string& folder) {
   const std::string template_path = JoinPath(folder, kTemplateFile);
   const std::string config_path = JoinPath(folder, kConfigFile);
   FASTKV_ASSIGN_OR_RETURN(const bool has_template, files.Exists(template_path));

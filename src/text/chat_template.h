@@ -1,5 +1,5 @@
-// The chat format of a model folder: messages in, prompt text out, exactly as Hugging Face
-// Transformers renders the folder's template.
+// The chat format of a model: messages in, prompt text out, exactly as Hugging Face Transformers
+// renders the model's template.
 #ifndef FASTKV_TEXT_CHAT_TEMPLATE_H_
 #define FASTKV_TEXT_CHAT_TEMPLATE_H_
 
@@ -37,10 +37,11 @@ struct ChatTemplateInputs {
 class ChatTemplate {
  public:
   // Takes chat_template.jinja of the folder, else `chat_template` of its tokenizer_config.json, and
-  // the special tokens of tokenizer_config.json.
-  // Errors: kNotFound when the folder has neither template; those of FileSystem and ReadJsonFile;
+  // the special tokens of tokenizer_config.json; or templates and tokens of a GGUF file
+  // (FindGgufFile says what counts as one).
+  // Errors: kNotFound when there is no template; those of FileSystem and ReadJsonFile;
   // kFormat for a field of the wrong type; those of Parse.
-  static Result<ChatTemplate> Load(FileSystem& files, const std::string& folder);
+  static Result<ChatTemplate> Load(FileSystem& files, const std::string& path);
 
   // One template. `special_tokens`: variables such as {"bos_token": "<s>"}.
   // Errors: kFormat, kLimit, kUnsupported for a template that cannot be used, with the line.
@@ -61,6 +62,8 @@ class ChatTemplate {
   };
 
   ChatTemplate() = default;
+  static Result<ChatTemplate> LoadFolder(FileSystem& files, const std::string& folder);
+  static Result<ChatTemplate> LoadGguf(FileSystem& files, const std::string& path);
   Status ReadTemplates(const Json& chat_template);
   // The template for these inputs. Errors: of parsing it; kNotFound when no name fits.
   Result<const jinja::Template*> Choose(bool has_tools) const;

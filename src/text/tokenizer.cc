@@ -6,9 +6,11 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "io/gguf.h"
 #include "io/quoted.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/gguf_tokenizer.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer_json.h"
@@ -191,11 +193,25 @@ Result<AddedTokenFinder> MakeFinder(const TokenizerSpec& spec, bool normalized,
 Tokenizer::Tokenizer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Tokenizer::~Tokenizer() = default;
 
-Result<std::unique_ptr<Tokenizer>> Tokenizer::Load(FileSystem& files, const std::string& folder) {
-  FASTKV_ASSIGN_OR_RETURN(TokenizerSpec spec, ReadTokenizerSpec(files, folder));
+Result<std::unique_ptr<Tokenizer>> Tokenizer::Load(FileSystem& files, const std::string& path) {
+  FASTKV_ASSIGN_OR_RETURN(const std::optional<std::string> gguf_path, FindGgufFile(files, path));
+  if (gguf_path) {
+    FASTKV_ASSIGN_OR_RETURN(const GgufFiles gguf, GgufFiles::Open(files, *gguf_path));
+    Result<std::unique_ptr<Tokenizer>> tokenizer = FromGguf(gguf);
+    if (!tokenizer.ok()) return tokenizer.status().WithContext(gguf.path());
+    return tokenizer;
+  }
+  FASTKV_ASSIGN_OR_RETURN(TokenizerSpec spec, ReadTokenizerSpec(files, path));
   Result<std::unique_ptr<Tokenizer>> tokenizer = Create(std::move(spec));
-  if (!tokenizer.ok()) return tokenizer.status().WithContext(JoinPath(folder, "tokenizer.json"));
+  if (!tokenizer.ok()) return tokenizer.status().WithContext(JoinPath(path, "tokenizer.json"));
   return tokenizer;
+}
+
+Result<std::unique_ptr<Tokenizer>> Tokenizer::FromGguf(const GgufFiles& gguf) {
+  FASTKV_ASSIGN_OR_RETURN(TokenizerSpec spec, TokenizerSpecFromGguf(gguf.metadata()));
+  // A file that changes while it is read has no sense to it.
+  FASTKV_RETURN_IF_ERROR(gguf.CheckUndamaged());
+  return Create(std::move(spec));
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(TokenizerSpec spec) {

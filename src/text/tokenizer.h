@@ -18,6 +18,7 @@
 
 namespace fastkv {
 
+class GgufFiles;
 class UntrustedRanges;
 
 struct EncodeOptions {
@@ -30,10 +31,11 @@ struct EncodeOptions {
 // Thread-safe: all methods are const, except that a StreamingDecoder belongs to one thread.
 class Tokenizer {
  public:
-  // Reads tokenizer.json and, where there is one, tokenizer_config.json from a folder.
+  // Reads tokenizer.json and, where there is one, tokenizer_config.json from a folder; or the
+  // metadata of a GGUF file (FindGgufFile says what counts as one).
   // Errors: those of FileSystem; kFormat for a broken file; kLimit beyond limits.h; kUnsupported
   // names a component that fastkv does not know.
-  static Result<std::unique_ptr<Tokenizer>> Load(FileSystem& files, const std::string& folder);
+  static Result<std::unique_ptr<Tokenizer>> Load(FileSystem& files, const std::string& path);
 
   // Errors: kFormat, kLimit, kUnsupported when the description makes no sense.
   static Result<std::unique_ptr<Tokenizer>> Create(TokenizerSpec spec);
@@ -84,6 +86,7 @@ class Tokenizer {
   struct Parts;
 
   explicit Tokenizer(std::unique_ptr<Parts> parts);
+  static Result<std::unique_ptr<Tokenizer>> FromGguf(const GgufFiles& gguf);
   Result<std::vector<int32_t>> EncodeText(std::string_view text, const UntrustedRanges& untrusted,
                                           bool add_special_tokens) const;
 

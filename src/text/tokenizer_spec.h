@@ -104,6 +104,8 @@ struct MergeSpec {
 struct TokenizerSpec {
   TokenVocabulary vocabulary;  // the model's tokens; added ones may be among them
   std::vector<MergeSpec> merges;
+  // As many as merges, where several may share a rank; empty: the places in the list.
+  std::vector<uint32_t> merge_ranks;
   std::optional<int32_t> unknown_id;
   bool byte_fallback = false;  // an unknown character becomes its bytes <0xNN>
   bool fuse_unknown = false;   // a run of unknown characters is one token

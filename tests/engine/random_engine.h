@@ -31,9 +31,11 @@ inline ModelConfig RandomModelConfig() {
 }
 
 inline std::unique_ptr<Engine> MakeRandomEngine(const EngineOptions& options,
-                                                const ModelConfig& config = RandomModelConfig()) {
+                                                const ModelConfig& config = RandomModelConfig(),
+                                                StoredType type = StoredType::kBF16) {
   Result<std::unique_ptr<Engine>> engine = Engine::FromWeights(
-      config, std::make_unique<RandomWeights>(/*seed=*/3, /*num_threads=*/1, SystemAllocator()),
+      config,
+      std::make_unique<RandomWeights>(/*seed=*/3, /*num_threads=*/1, SystemAllocator(), type),
       options, nullptr);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return std::move(engine).value();

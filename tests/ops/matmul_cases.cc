@@ -1,3 +1,4 @@
+#include <cctype>
 #include <cmath>
 
 #include "tests/ops/case_data.h"
@@ -8,7 +9,7 @@ namespace {
 
 struct WeightPart {
   int64_t rows = 0;
-  DType dtype = DType::kBF16;
+  StoredType type = StoredType::kBF16;
 };
 
 struct MatMulSizes {
@@ -28,11 +29,11 @@ struct MatMulOptions {
 void SetUpMatMul(const MatMulSizes& sizes, const MatMulOptions& options, OpRun& run) {
   Random random(sizes.num_tokens * 1'000'003 + sizes.in_features);
   std::vector<int64_t> part_rows;
-  std::vector<DType> part_types;
+  std::vector<StoredType> part_types;
   int64_t out_features = 0;
   for (const WeightPart& part : sizes.parts) {
     part_rows.push_back(part.rows);
-    part_types.push_back(part.dtype);
+    part_types.push_back(part.type);
     out_features += part.rows;
   }
   const int64_t m = sizes.num_tokens;
@@ -54,10 +55,17 @@ void SetUpMatMul(const MatMulSizes& sizes, const MatMulOptions& options, OpRun& 
                    static_cast<double>(params.weight->num_bytes()));
 }
 
+// As in "n48bf16".
+std::string NameOf(StoredType type) {
+  std::string name(StoredTypeName(type));
+  for (char& c : name) c = static_cast<char>(std::tolower(c));
+  return name;
+}
+
 OpCase MatMulCase(const MatMulSizes& sizes, const MatMulOptions& options = {}) {
   std::string name = Label({{"m", sizes.num_tokens}, {"k", sizes.in_features}});
   for (const WeightPart& part : sizes.parts) {
-    name += "_n" + std::to_string(part.rows) + std::string(DTypeName(part.dtype));
+    name += "_n" + std::to_string(part.rows) + NameOf(part.type);
   }
   if (options.bias) name += "_bias";
   if (options.accumulate) name += "_accumulate";
@@ -66,10 +74,10 @@ OpCase MatMulCase(const MatMulSizes& sizes, const MatMulOptions& options = {}) {
   return {"MatMul", name, [sizes, options](OpRun& run) { SetUpMatMul(sizes, options, run); }};
 }
 
-OpCase EmbedCase(int64_t num_tokens, int64_t vocab_size, int64_t hidden_size, DType source) {
+OpCase EmbedCase(int64_t num_tokens, int64_t vocab_size, int64_t hidden_size, StoredType source) {
   const std::string name =
       Label({{"tokens", num_tokens}, {"vocab", vocab_size}, {"hidden", hidden_size}}) + "_" +
-      std::string(DTypeName(source));
+      NameOf(source);
   return {"EmbedTokens", name, [=](OpRun& run) {
             Random random(num_tokens + hidden_size);
             std::vector<int32_t> ids = Integers(random, num_tokens, vocab_size);
@@ -80,18 +88,46 @@ OpCase EmbedCase(int64_t num_tokens, int64_t vocab_size, int64_t hidden_size, DT
             params.ids = run.Input({num_tokens}, ids).As<int32_t>();
             params.out = run.Output("out", DType::kF32, {num_tokens, hidden_size});
             run.SetOperation([params](Backend& backend) { backend.EmbedTokens(params); }, 0,
-                             static_cast<double>(num_tokens * hidden_size * DTypeBytes(source)));
+                             static_cast<double>(num_tokens * RowBytes(source, hidden_size)));
           }};
+}
+
+// Every format of blocks: rows of one block and of several, every kind of product.
+void AddBlockCases(std::vector<OpCase>& cases) {
+  for (int i = 0; i < kNumStoredTypes; ++i) {
+    const auto type = static_cast<StoredType>(i);
+    if (IsElementType(type)) continue;
+    const int64_t block = BlockOf(type).num_values;
+    const int64_t several = block == 32 ? 416 : 768;
+    cases.push_back(MatMulCase({0, block, {{5, type}}}));
+    cases.push_back(MatMulCase({1, block, {{1, type}}}));
+    cases.push_back(MatMulCase({1, several, {{83, type}}}, {.bias = true, .accumulate = true}));
+    cases.push_back(MatMulCase({2, several, {{19, type}}}, {.x_padding = 32}));
+    cases.push_back(MatMulCase({7, several, {{41, type}}}, {.out_activation = true}));
+    cases.push_back(MatMulCase({9, block, {{33, type}}}));
+    cases.push_back(MatMulCase({40, several, {{67, type}}}, {.bias = true, .accumulate = true}));
+    cases.push_back(EmbedCase(5, 30, several, type));
+  }
+  constexpr StoredType kQ4_0 = StoredType::kQ4_0;
+  constexpr StoredType kQ4K = StoredType::kQ4K;
+  constexpr StoredType kQ6K = StoredType::kQ6K;
+  // One weight of several formats, and rows beyond a block of columns.
+  for (int64_t num_tokens : {1, 3, 4, 5, 6, 8, 20}) {
+    cases.push_back(
+        MatMulCase({num_tokens, 2560, {{48, kQ4K}, {7, kQ6K}, {25, kQ4_0}, {3, StoredType::kF16}}},
+                   {.bias = true, .x_padding = 32}));
+  }
+  cases.push_back(MatMulCase({200, 512, {{130, kQ6K}, {62, kQ4K}}}, {.out_activation = true}));
 }
 
 }  // namespace
 
 void AddMatMulCases(std::vector<OpCase>& cases) {
-  constexpr DType kF32 = DType::kF32;
-  constexpr DType kBF16 = DType::kBF16;
-  constexpr DType kF16 = DType::kF16;
+  constexpr StoredType kF32 = StoredType::kF32;
+  constexpr StoredType kBF16 = StoredType::kBF16;
+  constexpr StoredType kF16 = StoredType::kF16;
   for (int64_t num_tokens : {0, 1, 2, 3, 7, 33, 200}) {
-    for (DType source : {kF32, kBF16, kF16}) {
+    for (StoredType source : {kF32, kBF16, kF16}) {
       cases.push_back(MatMulCase({num_tokens, 96, {{64, source}}}));
     }
     cases.push_back(MatMulCase({num_tokens, 65, {{33, kBF16}}}, {.bias = true}));
@@ -113,6 +149,8 @@ void AddMatMulCases(std::vector<OpCase>& cases) {
     cases.push_back(MatMulCase({num_tokens, 519, {{41, kBF16}, {6, kBF16}}}));
   }
 
+  AddBlockCases(cases);
+
   cases.push_back(EmbedCase(0, 10, 64, kBF16));
   cases.push_back(EmbedCase(1, 10, 33, kBF16));
   cases.push_back(EmbedCase(77, 300, 96, kF32));
@@ -133,7 +171,7 @@ void AddMatMulBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases) {
     cases.push_back(MatMulCase({num_tokens, layer.intermediate_size, {{layer.hidden_size}}},
                                {.accumulate = true}));
   }
-  cases.push_back(EmbedCase(sizes.num_tokens, 32000, layer.hidden_size, DType::kBF16));
+  cases.push_back(EmbedCase(sizes.num_tokens, 32000, layer.hidden_size, StoredType::kBF16));
 }
 
 }  // namespace fastkv::op_cases

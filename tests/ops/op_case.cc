@@ -4,9 +4,13 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "base/checked_math.h"
 #include "base/float16.h"
+#include "base/random.h"
+#include "tensor/block_formats.h"
+#include "tensor/random_blocks.h"
 
 namespace fastkv::op_cases {
 namespace {
@@ -37,25 +41,24 @@ int64_t InnerElements(const Dims& dims) {
   return count;
 }
 
-// Round to nearest even, by trying the neighbours of a truncated guess: only test data passes here.
-Float16 ToFloat16(float value) {
-  Float16 best{0};
-  float best_distance = std::fabs(value);
-  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  uint16_t low = 0;
-  uint16_t high = 0x7bff;
-  while (low + 1 < high) {
-    const auto middle = static_cast<uint16_t>((low + high) / 2);
-    (ToFloat(Float16{middle}) <= std::fabs(value) ? low : high) = middle;
+// Random blocks of the deviation of `values`. A few have special scales.
+std::vector<unsigned char> BlocksLike(std::span<const float> values, StoredType type) {
+  double squares = 0;
+  for (const float value : values) squares += double{value} * value;
+  const auto count = static_cast<int64_t>(values.size());
+  const double deviation = count > 0 ? std::sqrt(squares / static_cast<double>(count)) : 0;
+  std::vector<unsigned char> bytes(static_cast<size_t>(RowBytes(type, count)));
+  Random random(static_cast<uint64_t>(count));
+  RandomBlocks(type).Fill(static_cast<float>(deviation), count, random, bytes.data());
+  const auto block_bytes = static_cast<size_t>(BlockOf(type).num_bytes);
+  const auto scale = static_cast<size_t>(BlockHalves(type)[0]);
+  for (size_t i = 0; i * block_bytes < bytes.size(); ++i) {
+    unsigned char* const half = &bytes[i * block_bytes + scale];
+    if (i % 7 == 2) half[0] = half[1] = 0;
+    if (i % 7 == 4) half[1] ^= 0x80;
+    if (i % 7 == 6) half[0] = 5, half[1] = 0;
   }
-  for (uint16_t bits : {low, high}) {
-    const float distance = std::fabs(ToFloat(Float16{bits}) - std::fabs(value));
-    if (distance < best_distance || (distance == best_distance && bits % 2 == 0)) {
-      best_distance = distance;
-      best = Float16{static_cast<uint16_t>(bits | sign)};
-    }
-  }
-  return best;
+  return bytes;
 }
 
 void StoreValue(unsigned char* to, DType dtype, float value) {
@@ -172,25 +175,34 @@ TensorView OpRun::Output(std::string name, DType dtype, const Dims& dims, int64_
 }
 
 const PackedWeight* OpRun::Weight(const std::vector<int64_t>& part_rows,
-                                  const std::vector<DType>& part_types, int64_t in_features,
+                                  const std::vector<StoredType>& part_types, int64_t in_features,
                                   const std::vector<float>& values) {
   FASTKV_CHECK_EQ(part_rows.size(), part_types.size());
-  std::vector<ConstTensorView> parts;
-  size_t next = 0;
+  std::vector<WeightView> parts;
+  std::span<const float> rest(values);
   for (size_t p = 0; p < part_rows.size(); ++p) {
-    const int64_t count = part_rows[p] * in_features;
-    const int64_t element_bytes = DTypeBytes(part_types[p]);
-    std::vector<unsigned char>& bytes = host_parts_.emplace_back(count * element_bytes);
-    for (int64_t i = 0; i < count; ++i) {
-      const float value = values[next++];
-      StoreValue(&bytes[i * element_bytes], part_types[p],
-                 options_.bf16_inputs ? ToFloat(ToBFloat16(value)) : value);
+    const auto count = static_cast<size_t>(part_rows[p] * in_features);
+    const std::span<const float> part = rest.first(count);
+    rest = rest.subspan(count);
+    std::vector<unsigned char>& bytes = host_parts_.emplace_back();
+    if (IsElementType(part_types[p])) {
+      const DType dtype = ElementTypeOf(part_types[p]);
+      const auto element_bytes = static_cast<size_t>(DTypeBytes(dtype));
+      bytes.resize(count * element_bytes);
+      for (size_t i = 0; i < count; ++i) {
+        const float value = options_.bf16_inputs ? ToFloat(ToBFloat16(part[i])) : part[i];
+        StoreValue(&bytes[i * element_bytes], dtype, value);
+      }
+    } else {
+      bytes = BlocksLike(part, part_types[p]);
+      rounding_.inputs = true;
     }
-    parts.emplace_back(bytes.data(), part_types[p],
-                       std::initializer_list<int64_t>{part_rows[p], in_features});
-    if (part_types[p] != DType::kBF16 && activation() == DType::kBF16) MarkWeightsRounded();
+    parts.push_back(PackedRows(bytes.data(), part_types[p], part_rows[p], in_features));
+    if (part_types[p] != StoredType::kBF16 && activation() == DType::kBF16) {
+      rounding_.weights = true;
+    }
   }
-  FASTKV_CHECK_EQ(next, values.size());
+  FASTKV_CHECK(rest.empty());
   weights_.push_back(backend_.PackWeight(parts).value());
   return weights_.back().get();
 }

@@ -38,6 +38,11 @@ struct OpOutcome {
   std::vector<std::string> problems;
 };
 
+struct OperandRounding {
+  bool weights = false;  // those of a back end with bfloat16 products
+  bool inputs = false;   // to integers, where a product has few rows
+};
+
 struct RunOptions {
   // Rounds every floating input to bfloat16 first, so that runs with different types see the same
   // numbers.
@@ -65,14 +70,14 @@ class OpRun {
   // An output, to be reported under `name`; `initial` fills it beforehand, else it is poison.
   TensorView Output(std::string name, DType dtype, const Dims& dims, int64_t outer_stride = 0,
                     const std::vector<float>& initial = {});
-  // A packed weight of parts with the given heights and types, one below the other; `values` is
-  // the whole matrix.
+  // A packed weight of parts with the given heights and types, one below the other. `values` is the
+  // whole matrix; parts in blocks hold random blocks of the same standard deviation instead, some
+  // with a scale that is 0, negative or subnormal.
   const PackedWeight* Weight(const std::vector<int64_t>& part_rows,
-                             const std::vector<DType>& part_types, int64_t in_features,
+                             const std::vector<StoredType>& part_types, int64_t in_features,
                              const std::vector<float>& values);
-  // Says that a back end with bfloat16 products rounds the weights of this run.
-  void MarkWeightsRounded() { weights_rounded_ = true; }
-  bool weights_rounded() const { return weights_rounded_; }
+  // What a back end may round of this run's products.
+  const OperandRounding& rounding() const { return rounding_; }
 
   // What Execute() does, its arithmetic, and the bytes it moves beyond those of the inputs and
   // outputs above, which count themselves (weights do not).
@@ -105,7 +110,7 @@ class OpRun {
   std::vector<std::unique_ptr<Tensor>> tensors_;
   std::vector<std::vector<unsigned char>> host_parts_;
   std::vector<std::unique_ptr<PackedWeight>> weights_;
-  bool weights_rounded_ = false;
+  OperandRounding rounding_;
   std::function<void(Backend&)> operation_;
   OpWork work_;
 };

@@ -109,7 +109,7 @@ ParityReport CompareWithReference(const OpCase& op_case, Backend& tested) {
   for (size_t o = 0; o < expected.outputs.size(); ++o) {
     const OpOutput& output = expected.outputs[o];
     CompareOutput(output, actual.outputs[o],
-                  ToleranceFor(op_case.op, output, tested.types(), run->weights_rounded()), report);
+                  ToleranceFor(op_case.op, output, tested.types(), run->rounding()), report);
   }
   const OpOutcome again = RunCase(op_case, tested);
   if (again.problems.empty()) CompareBits(actual, again, "on the second run", report);

@@ -126,7 +126,7 @@ const std::vector<ToleranceRow>& ToleranceTable() {
 }
 
 Tolerance ToleranceFor(std::string_view op, const OpOutput& output, const ComputeTypes& types,
-                       bool weights_rounded) {
+                       const OperandRounding& rounding) {
   if (output.dtype == DType::kI32) return kExact;
   const bool any_bf16 = types.activation == DType::kBF16 || types.kv == DType::kBF16;
   Tolerance tolerance;
@@ -142,8 +142,10 @@ Tolerance ToleranceFor(std::string_view op, const OpOutput& output, const Comput
   };
   const bool is_copy = op == "GatherRows" || op == "GatherKv";
   if (output.dtype == DType::kBF16 && !is_copy) add(kStoredAsBF16);
-  if (weights_rounded) add(kWeightsRounded);
-  if (op == "MatMul" && types.weights == WeightType::kInt8) add(kInputsRounded);
+  if (rounding.weights) add(kWeightsRounded);
+  if (op == "MatMul" && (rounding.inputs || types.weights == WeightType::kInt8)) {
+    add(kInputsRounded);
+  }
   return tolerance;
 }
 
@@ -154,11 +156,11 @@ std::vector<std::string> ToleranceTableLines() {
   }
   lines.push_back(Line("any but copies", "stored as bf16", "", "+ " + Text(kStoredAsBF16),
                        "two values a hair apart may round to neighbours, 2^-7 apart"));
-  lines.push_back(Line("MatMul, EmbedTokens", "from f32 or f16 weights", "",
+  lines.push_back(Line("MatMul, EmbedTokens", "from other than bf16 weights", "",
                        "+ " + Text(kWeightsRounded),
                        "a back end with bf16 products rounds such weights once, 2^-9 on average; "
                        "5 deviations of the sum"));
-  lines.push_back(Line("MatMul", "with int8 weights", "+ " + Text(kInputsRounded),
+  lines.push_back(Line("MatMul", "with weights of int8 or in blocks", "+ " + Text(kInputsRounded),
                        "+ " + Text(kInputsRounded),
                        "a product of few rows rounds its inputs to 16 bits of the largest of 256, "
                        "about 4e-5 of the rms; 5 deviations"));

@@ -34,11 +34,12 @@ const std::vector<ToleranceRow>& ToleranceTable();
 inline constexpr Tolerance kStoredAsBF16 = {.absolute = 0, .relative = 0x1.0p-7};
 // Added where the back end rounds a weight that is not bf16 at its source.
 inline constexpr Tolerance kWeightsRounded = {.absolute = 0.012, .relative = 0x1.0p-8};
-// Added where it multiplies with int8 weights, beside the reference's with the same.
+// Added where it multiplies with int8 weights, beside the reference's with the same, and with
+// weights in blocks.
 inline constexpr Tolerance kInputsRounded = {.absolute = 2e-4, .relative = 0};
 
 Tolerance ToleranceFor(std::string_view op, const OpOutput& output, const ComputeTypes& types,
-                       bool weights_rounded);
+                       const OperandRounding& rounding);
 
 // The table as the rows of a Markdown table, as docs/numerics.md shows it.
 std::vector<std::string> ToleranceTableLines();

@@ -71,11 +71,10 @@ class CpuBackend final : public Backend {
     return ceilings;
   }
 
-  Result<std::unique_ptr<PackedWeight>> PackWeight(
-      std::span<const ConstTensorView> parts) override {
+  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const WeightView> parts) override {
     return Pack(parts, types().weights);
   }
-  Result<std::unique_ptr<PackedWeight>> PackTable(const ConstTensorView& table) override {
+  Result<std::unique_ptr<PackedWeight>> PackTable(const WeightView& table) override {
     return Pack({&table, 1}, WeightType::kAuto);
   }
 
@@ -130,8 +129,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  Result<std::unique_ptr<PackedWeight>> Pack(std::span<const ConstTensorView> parts,
-                                             WeightType type) {
+  Result<std::unique_ptr<PackedWeight>> Pack(std::span<const WeightView> parts, WeightType type) {
     FASTKV_ASSIGN_OR_RETURN(std::unique_ptr<CpuWeight> weight,
                             CpuWeight::Pack(*context_, parts, type, allocator_));
     FASTKV_RETURN_IF_ERROR(context_->ReserveInputs(weight->in_features(), allocator_));

@@ -12,6 +12,7 @@
 #include "backend/cpu/context.h"
 #include "backend/cpu/weight_rows.h"
 #include "tensor/buffer.h"
+#include "tensor/weight_view.h"
 
 namespace fastkv::cpu {
 
@@ -25,22 +26,22 @@ class CpuWeight final : public PackedWeight {
   };
 
   // As Backend::PackWeight. `type`: kAuto keeps the parts where they are, kInt8 takes memory from
-  // `allocator` and fills it on the context's threads. Errors: kMemory, kUnsupported.
+  // `allocator` and fills it on the context's threads. Errors: kMemory.
   static Result<std::unique_ptr<CpuWeight>> Pack(const Context& context,
-                                                 std::span<const ConstTensorView> parts,
-                                                 WeightType type, Allocator& allocator);
+                                                 std::span<const WeightView> parts, WeightType type,
+                                                 Allocator& allocator);
 
   int64_t num_bytes() const override;
   const std::vector<Part>& parts() const { return parts_; }
 
-  // A row as it was given to Pack, whatever it was packed into: [1, in_features], f32, f16 or bf16.
-  ConstTensorView SourceRow(int64_t row) const;
+  // A row as it was given to Pack, whatever it was packed into: [in_features].
+  void DecodeSourceRow(int64_t row, float* out) const;
 
  private:
   using PackedWeight::PackedWeight;
   Status PackInt8(const Context& context, Allocator& allocator);
 
-  std::vector<ConstTensorView> sources_;
+  std::vector<WeightView> sources_;
   std::vector<Part> parts_;
   Buffer packed_;  // rows and scales of kInt8
 };

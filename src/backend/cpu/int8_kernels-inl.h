@@ -126,6 +126,7 @@ void PrepareInt8Input(const void* x, DType type, int64_t depth, float* out) {
 }
 
 struct Int8Elements {
+  static constexpr int64_t kBlockBytes = kDepthBlockBytes;
   static constexpr int64_t kDepthBlock = kDepthBlockBytes;
   static_assert(kDepthBlock % kInputBlock == 0);
 

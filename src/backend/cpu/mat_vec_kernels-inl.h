@@ -21,7 +21,7 @@ constexpr int kStreams = 4;
 constexpr int kRowGroup = Simd::kRowTile * Simd::kPanelVectors >= 4 * kStreams ? 4 : 2;
 // Outputs of a stream that share what the first-level cache holds of x, where that is not all.
 constexpr int64_t kChunk = 8;
-// Of a row of weights, there.
+// Of a row of weights, there: `kDepthBlock` columns of a format, `kBlockBytes` bytes.
 constexpr int64_t kDepthBlockBytes = 1024;
 constexpr int64_t kMatVecStep = 2 * kLanes;
 
@@ -100,7 +100,8 @@ FASTKV_INLINE void PrefetchAhead(const void* w, const MatVecTile& tile) {
 
 template <typename T>
 struct StoredElements {
-  static constexpr int64_t kDepthBlock = kDepthBlockBytes / int64_t{sizeof(T)};
+  static constexpr int64_t kBlockBytes = kDepthBlockBytes;
+  static constexpr int64_t kDepthBlock = kBlockBytes / int64_t{sizeof(T)};
 
   // Every output is one vector of sums and a scalar tail, so that no result depends on how many
   // others are computed along with it.
@@ -188,9 +189,10 @@ FASTKV_INLINE void MultiplyStreams(const MatVecArgs& args, int64_t first, int64_
                    .begin = begin,
                    .end = Min(args.depth, begin + block),
                    .partial = partial + (j - chunk) * kOutputs * kMatVecRows * kLanes,
-                   .ahead_bytes = j + 1 < chunk_end ? args.w_row_bytes
-                                                    : kDepthBlockBytes - (chunk_end - 1 - chunk) *
-                                                                             args.w_row_bytes});
+                   .ahead_bytes =
+                       j + 1 < chunk_end
+                           ? args.w_row_bytes
+                           : Format::kBlockBytes - (chunk_end - 1 - chunk) * args.w_row_bytes});
       }
       begin += block;
     } while (begin < args.depth);

@@ -42,9 +42,7 @@ void EmbedTokens(const Context& context, const EmbedTokensParams& params) {
       const int64_t id = params.ids[i];
       FASTKV_CHECK_LE(0, id);
       FASTKV_CHECK_LT(id, table.out_features());
-      const ConstTensorView row = table.SourceRow(id);
-      context.kernels().expand_rows(row.data(), row.dtype(), hidden_size, 1, hidden_size,
-                                    params.out.As<float>() + i * params.out.stride(0), hidden_size);
+      table.DecodeSourceRow(id, params.out.As<float>() + i * params.out.stride(0));
     }
   });
 }

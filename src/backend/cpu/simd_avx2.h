@@ -74,6 +74,47 @@ struct Simd {
   static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
   }
+  // The same of unsigned bytes; and on such integers, one by one.
+  static FASTKV_INLINE I LoadBytePairs(const void* p) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static FASTKV_INLINE I PairsAnd(I x, int mask) {
+    return _mm256_and_si256(x, _mm256_set1_epi16(static_cast<int16_t>(mask)));
+  }
+  static FASTKV_INLINE I PairsOr(I a, I b) { return _mm256_or_si256(a, b); }
+  static FASTKV_INLINE I PairsAdd(I x, int y) {
+    return _mm256_add_epi16(x, _mm256_set1_epi16(static_cast<int16_t>(y)));
+  }
+  static FASTKV_INLINE I PairsShiftLeft(I x, int count) { return _mm256_slli_epi16(x, count); }
+  static FASTKV_INLINE I PairsShiftRight(I x, int count) { return _mm256_srli_epi16(x, count); }
+  // Integer i is -1 where bit i is set, else 0.
+  static FASTKV_INLINE I PairsOfBits(uint32_t bits) {
+    const I powers = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
+                                       8192, 16384, static_cast<int16_t>(0x8000));
+    const I all = _mm256_set1_epi16(static_cast<int16_t>(bits));
+    return _mm256_cmpeq_epi16(_mm256_and_si256(all, powers), powers);
+  }
+  // 32 integers of 4 bits as pairs: the lower halves of 16 bytes, then the upper ones.
+  static FASTKV_INLINE void LoadNibbles(const void* p, I out[2]) {
+    const I bytes = LoadBytePairs(p);
+    out[0] = PairsAnd(bytes, 15);
+    out[1] = PairsShiftRight(bytes, 4);
+  }
+  // The same, each replaced by its entry of the table.
+  static FASTKV_INLINE void LookUpNibbles(const void* p, const int8_t table[16], I out[2]) {
+    const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    const __m128i mask = _mm_set1_epi8(15);
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);
+    out[0] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(entries, _mm_and_si128(bytes, mask)));
+    out[1] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(entries, high));
+  }
+  // Of words that each hold two 16-bit integers: the first, and the second.
+  static FASTKV_INLINE F FirstInteger(I x) {
+    return ToFloats(_mm256_srai_epi32(_mm256_slli_epi32(x, 16), 16));
+  }
+  static FASTKV_INLINE F SecondInteger(I x) { return ToFloats(_mm256_srai_epi32(x, 16)); }
+  static FASTKV_INLINE float HalfToFloat(uint16_t half) { return _cvtsh_ss(half); }
   // Words of pairs of bf16 from two words of pairs: both firsts, and both seconds.
   static FASTKV_INLINE I JoinFirsts(I a, I b) {
     return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);

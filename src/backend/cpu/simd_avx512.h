@@ -71,6 +71,40 @@ struct Simd {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
 #endif
   }
+  static FASTKV_INLINE I LoadBytePairs(const void* p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static FASTKV_INLINE I PairsAnd(I x, int mask) {
+    return _mm512_and_si512(x, _mm512_set1_epi16(static_cast<int16_t>(mask)));
+  }
+  static FASTKV_INLINE I PairsOr(I a, I b) { return _mm512_or_si512(a, b); }
+  static FASTKV_INLINE I PairsAdd(I x, int y) {
+    return _mm512_add_epi16(x, _mm512_set1_epi16(static_cast<int16_t>(y)));
+  }
+  static FASTKV_INLINE I PairsShiftLeft(I x, int count) {
+    return _mm512_slli_epi16(x, static_cast<unsigned>(count));
+  }
+  static FASTKV_INLINE I PairsShiftRight(I x, int count) {
+    return _mm512_srli_epi16(x, static_cast<unsigned>(count));
+  }
+  static FASTKV_INLINE I PairsOfBits(uint32_t bits) { return _mm512_movm_epi16(bits); }
+  static FASTKV_INLINE void LoadNibbles(const void* p, I out[1]) {
+    out[0] = _mm512_cvtepu8_epi16(SplitNibbles(p));
+  }
+  static FASTKV_INLINE void LookUpNibbles(const void* p, const int8_t table[16], I out[1]) {
+    const __m256i entries =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+    out[0] = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(entries, SplitNibbles(p)));
+  }
+  static FASTKV_INLINE F FirstInteger(I x) {
+    return ToFloats(_mm512_srai_epi32(_mm512_slli_epi32(x, 16), 16));
+  }
+  static FASTKV_INLINE F SecondInteger(I x) { return ToFloats(_mm512_srai_epi32(x, 16)); }
+  static FASTKV_INLINE float HalfToFloat(uint16_t half) { return _cvtsh_ss(half); }
+  // 8 lanes of one number, then 8 of the other.
+  static FASTKV_INLINE F SetHalves(float first, float second) {
+    return _mm512_mask_blend_ps(0xff00u, Set(first), Set(second));
+  }
   // 2 kLanes signed bytes as words that each hold two bf16, exactly.
   static FASTKV_INLINE I LoadInt8AsBF16Pairs(const void* p) {
     const auto half = [](const void* bytes) {
@@ -172,6 +206,13 @@ struct Simd {
   }
 
  private:
+  // The lower halves of 16 bytes, then the upper ones.
+  static FASTKV_INLINE __m256i SplitNibbles(const void* p) {
+    const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    const __m256i both =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
+    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+  }
   static FASTKV_INLINE I RoundedToBF16(F x) {
     const I bits = AsWords(x);
     const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));

@@ -82,6 +82,49 @@ struct Simd {
   static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
     return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
   }
+  static FASTKV_INLINE I LoadBytePairs(const void* p) {
+    typedef uint8_t Bytes __attribute__((vector_size(8)));
+    Bytes bytes;
+    std::memcpy(&bytes, p, sizeof(bytes));
+    return reinterpret_cast<I>(__builtin_convertvector(bytes, Shorts));
+  }
+  static FASTKV_INLINE I PairsAnd(I x, int mask) {
+    return reinterpret_cast<I>(reinterpret_cast<Shorts>(x) & static_cast<uint16_t>(mask));
+  }
+  static FASTKV_INLINE I PairsOr(I a, I b) { return a | b; }
+  static FASTKV_INLINE I PairsAdd(I x, int y) {
+    return reinterpret_cast<I>(reinterpret_cast<Shorts>(x) + static_cast<uint16_t>(y));
+  }
+  static FASTKV_INLINE I PairsShiftLeft(I x, int count) {
+    return reinterpret_cast<I>(reinterpret_cast<Shorts>(x) << static_cast<uint16_t>(count));
+  }
+  static FASTKV_INLINE I PairsShiftRight(I x, int count) {
+    return reinterpret_cast<I>(reinterpret_cast<Shorts>(x) >> static_cast<uint16_t>(count));
+  }
+  static FASTKV_INLINE I PairsOfBits(uint32_t bits) {
+    const Shorts powers = {1, 2, 4, 8, 16, 32, 64, 128};
+    const Shorts all = powers & static_cast<uint16_t>(bits);
+    return reinterpret_cast<I>(all == powers);
+  }
+  static FASTKV_INLINE void LoadNibbles(const void* p, I out[4]) {
+    for (int i = 0; i < 2; ++i) {
+      const I bytes = LoadBytePairs(static_cast<const char*>(p) + 8 * i);
+      out[i] = PairsAnd(bytes, 15);
+      out[2 + i] = PairsShiftRight(bytes, 4);
+    }
+  }
+  static FASTKV_INLINE void LookUpNibbles(const void* p, const int8_t table[16], I out[4]) {
+    const auto* bytes = static_cast<const unsigned char*>(p);
+    int8_t entries[32];
+    for (int i = 0; i < 16; ++i) {
+      entries[i] = table[bytes[i] & 15];
+      entries[16 + i] = table[bytes[i] >> 4];
+    }
+    for (int i = 0; i < 4; ++i) out[i] = LoadInt8Pairs(entries + 8 * i);
+  }
+  static FASTKV_INLINE F FirstInteger(I x) { return ToFloats((x << 16) >> 16); }
+  static FASTKV_INLINE F SecondInteger(I x) { return ToFloats(x >> 16); }
+  static FASTKV_INLINE float HalfToFloat(uint16_t half) { return ToFloat(Float16{half}); }
   static FASTKV_INLINE I JoinFirsts(I a, I b) { return (a & 0xffff) | (b << 16); }
   static FASTKV_INLINE I JoinSeconds(I a, I b) {
     return ((a >> 16) & 0xffff) | (b & static_cast<int32_t>(0xffff0000u));
@@ -135,6 +178,7 @@ struct Simd {
   }
 
  private:
+  typedef uint16_t Shorts __attribute__((vector_size(16)));
   static FASTKV_INLINE F Exponent(F x) {
     const F raised = Max(Set(-127.0f), x);
     return Select(Set(128.0f) < raised, Set(128.0f), raised);

@@ -6,44 +6,26 @@
 
 #include <cstdint>
 
-#include "base/check.h"
-#include "tensor/tensor_view.h"
+#include "tensor/stored_type.h"
 
 namespace fastkv::cpu {
 
+// Every stored type, under its own number, and kInt8.
 enum class WeightFormat {
-  kF32,
-  kBF16,
-  kF16,
-  kInt8,  // signed bytes in [-127, 127]; a row is its bytes times the row's scale
+  kF32 = static_cast<int>(StoredType::kF32),
+  kBF16 = static_cast<int>(StoredType::kBF16),
+  kF16 = static_cast<int>(StoredType::kF16),
+  kInt8 = kNumStoredTypes,  // bytes in [-127, 127]; a row is its bytes times the row's scale
 };
-inline constexpr int kNumWeightFormats = 4;
+inline constexpr int kNumWeightFormats = kNumStoredTypes + 1;
 
-// The values that are stored together, in bytes; a row is a whole number of blocks.
-struct WeightBlock {
-  int64_t num_values = 1;
-  int64_t num_bytes = 1;
-};
+constexpr WeightFormat FormatOf(StoredType type) { return static_cast<WeightFormat>(type); }
+// REQUIRES: f32, bf16 or f16.
+constexpr WeightFormat FormatOf(DType dtype) { return FormatOf(StoredTypeOf(dtype)); }
 
-constexpr WeightBlock BlockOf(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return {1, 4};
-    case WeightFormat::kBF16:
-    case WeightFormat::kF16:
-      return {1, 2};
-    case WeightFormat::kInt8:
-      return {1, 1};
-  }
-  return {};
-}
-
-// The format of stored elements. REQUIRES: f32, bf16 or f16.
-constexpr WeightFormat FormatOf(DType dtype) {
-  FASTKV_CHECK(dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16);
-  return dtype == DType::kF32    ? WeightFormat::kF32
-         : dtype == DType::kBF16 ? WeightFormat::kBF16
-                                 : WeightFormat::kF16;
+constexpr BlockSize BlockOf(WeightFormat format) {
+  if (format == WeightFormat::kInt8) return {1, 1};
+  return fastkv::BlockOf(static_cast<StoredType>(format));
 }
 
 // A matrix [num_rows, depth] by rows. Does not own its memory.
@@ -56,7 +38,7 @@ struct WeightRows {
 
   // Where column `column`, the first of a block, of a row begins.
   const void* At(int64_t row, int64_t column) const {
-    const WeightBlock block = BlockOf(format);
+    const BlockSize block = BlockOf(format);
     return static_cast<const char*>(data) + row * row_bytes +
            column / block.num_values * block.num_bytes;
   }

@@ -153,23 +153,22 @@ Result<DeviceCeilings> CudaBackend::MeasureCeilings(double duration_ms) {
   return cuda::MeasureCeilings(context_, allocator_, *mat_mul_, cudnn_.get(), duration_ms);
 }
 
-Result<std::unique_ptr<PackedWeight>> CudaBackend::PackWeight(
-    std::span<const ConstTensorView> parts) {
+Result<std::unique_ptr<PackedWeight>> CudaBackend::PackWeight(std::span<const WeightView> parts) {
   MakeCurrent();
   FASTKV_CHECK(!parts.empty());
-  const int64_t in_features = parts[0].dim(1);
+  const int64_t in_features = parts[0].num_columns;
   int64_t out_features = 0;
-  for (const ConstTensorView& part : parts) {
-    FASTKV_CHECK_EQ(part.dim(1), in_features);
-    FASTKV_CHECK(part.packed());
-    out_features += part.dim(0);
+  for (const WeightView& part : parts) {
+    FASTKV_CHECK_EQ(part.num_columns, in_features);
+    FASTKV_CHECK_EQ(part.row_bytes, RowBytes(part.type, in_features));
+    out_features += part.num_rows;
   }
   const int64_t row_bytes = in_features * DTypeBytes(context_.type);
   FASTKV_ASSIGN_OR_RETURN(Buffer values, Allocate(out_features * row_bytes, "packed weight"));
   auto* to = static_cast<std::byte*>(values.data());
-  for (const ConstTensorView& part : parts) {
+  for (const WeightView& part : parts) {
     FASTKV_RETURN_IF_ERROR(UploadWeight(context_, part, to));
-    to += part.dim(0) * row_bytes;
+    to += part.num_rows * row_bytes;
   }
   return std::unique_ptr<PackedWeight>(
       std::make_unique<CudaWeight>(out_features, in_features, context_.type, std::move(values)));

@@ -43,7 +43,7 @@ class CudaBackend final : public Backend {
   void Copy(void* to, const void* from, int64_t num_bytes) override;
   Status Synchronize() override;
   Result<DeviceCeilings> MeasureCeilings(double duration_ms) override;
-  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const ConstTensorView> parts) override;
+  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const WeightView> parts) override;
 
   void EmbedTokens(const EmbedTokensParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;

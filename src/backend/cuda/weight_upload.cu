@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 
 #include "backend/cuda/cuda_check.h"
 #include "backend/cuda/device_functions.cuh"
 #include "backend/cuda/launch.h"
 #include "base/parallel_for.h"
+#include "tensor/block_formats.h"
 
 namespace fastkv::cuda {
 namespace {
@@ -73,25 +73,36 @@ class Stage {
   cudaEvent_t event_ = nullptr;
 };
 
-void CopyOnManyThreads(void* to, const std::byte* from, int64_t num_bytes) {
+int NumCopyThreads() {
   static const int num_threads = std::min(DefaultNumThreads(), 8);
-  ParallelFor(num_threads, CeilDivide(num_bytes, kSliceBytes), [&](int64_t i, int) {
+  return num_threads;
+}
+
+void CopyOnManyThreads(void* to, const std::byte* from, int64_t num_bytes) {
+  ParallelFor(NumCopyThreads(), CeilDivide(num_bytes, kSliceBytes), [&](int64_t i, int) {
     const int64_t begin = i * kSliceBytes;
     std::memcpy(static_cast<std::byte*>(to) + begin, from + begin,
                 static_cast<size_t>(std::min(kSliceBytes, num_bytes - begin)));
   });
 }
 
+// `count` values, a whole number of blocks.
+void DecodeOnManyThreads(StoredType type, const std::byte* from, int64_t count, float* to) {
+  constexpr int64_t kSliceValues = kSliceBytes / int64_t{sizeof(float)};
+  ParallelFor(NumCopyThreads(), CeilDivide(count, kSliceValues), [&](int64_t i, int) {
+    const int64_t begin = i * kSliceValues;
+    DecodeRow(type, from + RowBytes(type, begin), std::min(kSliceValues, count - begin),
+              to + begin);
+  });
+}
+
 }  // namespace
 
-Status UploadWeight(const Context& context, const ConstTensorView& part, void* to) {
-  const DType dtype = part.dtype();
-  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16) {
-    return UnsupportedError("a weight of type " + std::string(DTypeName(dtype)) +
-                            ": the CUDA back end takes f32, f16 and bf16");
-  }
+Status UploadWeight(const Context& context, const WeightView& part, void* to) {
+  // What arrives on the device: elements as they are stored, and what blocks stand for.
+  const DType dtype = IsElementType(part.type) ? ElementTypeOf(part.type) : DType::kF32;
   const int64_t element_bytes = DTypeBytes(dtype);
-  const int64_t count = part.num_elements();
+  const int64_t count = part.num_rows * part.num_columns;
   const int64_t stage_elements = std::min(count, kStageBytes / element_bytes);
   constexpr int kNumStages = 2;
   FASTKV_CHECK_LE(kNumStages * kStageBytes, context.scratch_bytes);
@@ -99,7 +110,7 @@ Status UploadWeight(const Context& context, const ConstTensorView& part, void* t
   for (Stage& stage : stages) {
     FASTKV_RETURN_IF_ERROR(stage.Create(std::max<int64_t>(1, stage_elements * element_bytes)));
   }
-  const auto* from = static_cast<const std::byte*>(part.data());
+  const auto* from = static_cast<const std::byte*>(part.data);
   auto* target = static_cast<std::byte*>(to);
   int turn = 0;
   for (int64_t begin = 0; begin < count; begin += stage_elements, turn = (turn + 1) % kNumStages) {
@@ -107,7 +118,12 @@ Status UploadWeight(const Context& context, const ConstTensorView& part, void* t
     const int64_t here = std::min(stage_elements, count - begin);
     const int64_t here_bytes = here * element_bytes;
     FASTKV_RETURN_IF_ERROR(stage.WaitUntilRead());
-    CopyOnManyThreads(stage.data(), from + begin * element_bytes, here_bytes);
+    if (IsElementType(part.type)) {
+      CopyOnManyThreads(stage.data(), from + begin * element_bytes, here_bytes);
+    } else {
+      DecodeOnManyThreads(part.type, from + RowBytes(part.type, begin), here,
+                          static_cast<float*>(stage.data()));
+    }
     std::byte* final_place = target + begin * DTypeBytes(context.type);
     const bool convert = dtype != context.type;
     std::byte* landing = convert ? context.scratch + turn * kStageBytes : final_place;

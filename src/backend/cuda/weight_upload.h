@@ -4,13 +4,14 @@
 
 #include "backend/cuda/context.h"
 #include "base/status.h"
+#include "tensor/weight_view.h"
 
 namespace fastkv::cuda {
 
-// Copies the host matrix `part` (f32, f16 or bf16, packed) to device memory at `to`, rounding to
-// the context's type. Complete on return. Uses the context's scratch memory. Errors: kMemory,
-// kDevice, kUnsupported (another type).
-Status UploadWeight(const Context& context, const ConstTensorView& part, void* to);
+// Copies the host matrix `part`, whose rows follow each other, to device memory at `to`, rounding
+// to the context's type. Blocks are decoded on the host, a part of the matrix at a time. Complete
+// on return. Uses the context's scratch memory. Errors: kMemory, kDevice.
+Status UploadWeight(const Context& context, const WeightView& part, void* to);
 
 // Errors: kDevice where this build has no code for the current device.
 Status CheckKernelsRun();

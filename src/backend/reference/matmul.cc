@@ -12,7 +12,7 @@ void ReferenceBackend::EmbedTokens(const EmbedTokensParams& params) {
     const int32_t id = params.ids[i];
     FASTKV_CHECK_LE(0, id);
     FASTKV_CHECK_LT(id, table.out_features());
-    const float* row = table.Row(id);
+    const double* row = table.Row(id);
     StoreRow(params.out, std::vector<double>(row, row + table.in_features()), i);
   }
 }
@@ -38,7 +38,7 @@ void ReferenceBackend::MatMul(const MatMulParams& params) {
     std::vector<double> out(weight.out_features(), 0.0);
     if (params.accumulate) out = LoadRow(params.out, i);
     for (int64_t j = 0; j < weight.out_features(); ++j) {
-      const float* row = weight.FactorRow(j);
+      const double* row = weight.FactorRow(j);
       double sum = 0;
       for (size_t c = 0; c < x.size(); ++c) sum += x[c] * row[c];
       out[j] += sum + bias[j];

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "backend/reference/elements.h"
+#include "tensor/block_formats.h"
 
 namespace fastkv {
 
@@ -20,15 +22,16 @@ namespace {
 bool IsComputeType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
 
 // What one row stands for after WeightType::kInt8.
-void RoundToInt8(const float* row, int64_t count, float* out) {
+void RoundToInt8(const double* values, int64_t count, double* out) {
+  const std::vector<float> row(values, values + count);
   float largest = 0;
   bool finite = true;
-  for (int64_t i = 0; i < count; ++i) {
-    finite = finite && std::isfinite(row[i]);
-    largest = std::max(largest, std::fabs(row[i]));
+  for (const float value : row) {
+    finite = finite && std::isfinite(value);
+    largest = std::max(largest, std::fabs(value));
   }
   if (!finite) {
-    std::fill_n(out, count, std::numeric_limits<float>::quiet_NaN());
+    std::fill_n(out, count, std::numeric_limits<double>::quiet_NaN());
     return;
   }
   const float scale = largest < 0x1.0p-120f ? 0 : largest / 127;
@@ -65,29 +68,29 @@ void ReferenceBackend::Copy(void* to, const void* from, int64_t num_bytes) {
 }
 
 Result<std::unique_ptr<PackedWeight>> ReferenceBackend::PackWeight(
-    std::span<const ConstTensorView> parts) {
+    std::span<const WeightView> parts) {
   FASTKV_CHECK(!parts.empty());
-  const int64_t in_features = parts[0].dim(1);
+  const int64_t in_features = parts[0].num_columns;
   int64_t out_features = 0;
-  for (const ConstTensorView& part : parts) {
-    FASTKV_CHECK_EQ(part.dim(1), in_features);
-    out_features += part.dim(0);
+  for (const WeightView& part : parts) {
+    FASTKV_CHECK_EQ(part.num_columns, in_features);
+    out_features += part.num_rows;
   }
   FASTKV_ASSIGN_OR_RETURN(
       Buffer values,
-      Allocate(out_features * in_features * int64_t{sizeof(float)}, "packed weight"));
-  auto* to = static_cast<float*>(values.data());
-  for (const ConstTensorView& part : parts) {
-    for (int64_t i = 0; i < part.dim(0); ++i) {
-      for (double value : LoadRow(part, i)) *to++ = static_cast<float>(value);
+      Allocate(out_features * in_features * int64_t{sizeof(double)}, "packed weight"));
+  auto* to = static_cast<double*>(values.data());
+  for (const WeightView& part : parts) {
+    for (int64_t i = 0; i < part.num_rows; ++i, to += in_features) {
+      DecodeRow(part.type, part.Row(i), in_features, to);
     }
   }
   Buffer factors;
   if (types_.weights == WeightType::kInt8) {
     FASTKV_ASSIGN_OR_RETURN(factors, Allocate(values.num_bytes(), "packed weight"));
     for (int64_t i = 0; i < out_features; ++i) {
-      RoundToInt8(static_cast<const float*>(values.data()) + i * in_features, in_features,
-                  static_cast<float*>(factors.data()) + i * in_features);
+      RoundToInt8(static_cast<const double*>(values.data()) + i * in_features, in_features,
+                  static_cast<double*>(factors.data()) + i * in_features);
     }
   }
   return std::unique_ptr<PackedWeight>(std::make_unique<ReferenceWeight>(

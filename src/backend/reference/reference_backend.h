@@ -11,8 +11,8 @@
 
 namespace fastkv::reference {
 
-// The matrix in float32, row by row: exact for every source type. With int8 weights also what
-// their integers stand for, which products are made with.
+// The matrix in double precision, row by row: exact for every stored type. With int8 weights also
+// what their integers stand for, which products are made with.
 class ReferenceWeight final : public PackedWeight {
  public:
   // `factors` holds the values to multiply with; empty: `values` itself.
@@ -21,12 +21,12 @@ class ReferenceWeight final : public PackedWeight {
         values_(std::move(values)),
         factors_(std::move(factors)) {}
   int64_t num_bytes() const override { return values_.num_bytes(); }
-  const float* Row(int64_t i) const {
-    return static_cast<const float*>(values_.data()) + i * in_features();
+  const double* Row(int64_t i) const {
+    return static_cast<const double*>(values_.data()) + i * in_features();
   }
-  const float* FactorRow(int64_t i) const {
+  const double* FactorRow(int64_t i) const {
     const Buffer& factors = factors_.data() != nullptr ? factors_ : values_;
-    return static_cast<const float*>(factors.data()) + i * in_features();
+    return static_cast<const double*>(factors.data()) + i * in_features();
   }
 
  private:
@@ -46,7 +46,7 @@ class ReferenceBackend final : public Backend {
   Status CopyToHost(void* host, const void* device, int64_t num_bytes) override;
   void Copy(void* to, const void* from, int64_t num_bytes) override;
   Status Synchronize() override { return OkStatus(); }
-  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const ConstTensorView> parts) override;
+  Result<std::unique_ptr<PackedWeight>> PackWeight(std::span<const WeightView> parts) override;
 
   void EmbedTokens(const EmbedTokensParams& params) override;
   void RmsNorm(const RmsNormParams& params) override;

@@ -28,7 +28,7 @@ TensorView Out(std::vector<float>& values, Dims dims) { return {values.data(), D
 class ReferenceBackendTest : public testing::Test {
  protected:
   std::unique_ptr<PackedWeight> Pack(const std::vector<float>& values, Dims dims) {
-    const ConstTensorView part = In(values, dims);
+    const WeightView part = ToWeightView(In(values, dims));
     return backend_->PackWeight({&part, 1}).value();
   }
 
@@ -71,13 +71,13 @@ TEST_F(ReferenceBackendTest, PackWeightStacksPartsOfAnyType) {
   const std::vector<float> f32 = {1.1f, 2};
   const std::vector<BFloat16> bf16 = {ToBFloat16(3), ToBFloat16(4)};
   const std::vector<Float16> f16 = {{0x3c00}, {0xc000}};  // 1, -2
-  const std::vector<ConstTensorView> parts = {{f32.data(), DType::kF32, {1, 2}},
-                                              {bf16.data(), DType::kBF16, {1, 2}},
-                                              {f16.data(), DType::kF16, {1, 2}}};
+  const std::vector<WeightView> parts = {PackedRows(f32.data(), StoredType::kF32, 1, 2),
+                                         PackedRows(bf16.data(), StoredType::kBF16, 1, 2),
+                                         PackedRows(f16.data(), StoredType::kF16, 1, 2)};
   const auto weight = backend_->PackWeight(parts).value();
   EXPECT_EQ(weight->out_features(), 3);
   EXPECT_EQ(weight->in_features(), 2);
-  EXPECT_EQ(weight->num_bytes(), 24);
+  EXPECT_EQ(weight->num_bytes(), 48);  // doubles
   const std::vector<float> x = {1, 1};
   std::vector<float> out(3);
   backend_->MatMul(
@@ -326,7 +326,7 @@ TEST(ReferenceMemory, PackWeightReportsWhatItCannotTake) {
   NoMemory no_memory;
   const auto backend = CreateReferenceBackend({}, &no_memory);
   const std::vector<float> values = {1, 2};
-  const ConstTensorView part = In(values, {1, 2});
+  const WeightView part = ToWeightView(In(values, {1, 2}));
   const auto weight = backend->PackWeight({&part, 1});
   ASSERT_FALSE(weight.ok());
   EXPECT_EQ(weight.status().code(), StatusCode::kMemory);
