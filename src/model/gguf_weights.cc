@@ -155,7 +155,8 @@ Status GgufWeights::CheckScales(const GgufFiles::Place& place, int64_t num_rows,
     }
   });
   if (bad_row.load() < num_rows) {
-    return FormatError("tensor " + Quoted(tensor.name) + ": row " + std::to_string(bad_row.load()) +
+    return FormatError(files_.path() + ": tensor " + Quoted(tensor.name) + ": row " +
+                       std::to_string(bad_row.load()) +
                        " has a block whose scale is infinite or NaN; the file is damaged, fetch it "
                        "again");
   }

@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
+#include "base/float16.h"
 #include "io/temp_folder.h"
 #include "model/folder_weights.h"
 #include "model/model_folder.h"
@@ -102,15 +104,52 @@ ModelConfig FormatModelConfig(Architecture architecture) {
   return config;
 }
 
+// Random matrices of one element type.
+class RandomElements final : public WeightSource {
+ public:
+  explicit RandomElements(DType type) : type_(type) {}
+
+  Result<ConstTensorView> Tensor(const std::string& name,
+                                 std::initializer_list<int64_t> shape) override {
+    FASTKV_ASSIGN_OR_RETURN(const ConstTensorView source, source_.Tensor(name, shape));
+    if (shape.size() != 2) return source;
+    const auto* const from = source.As<BFloat16>();
+    std::vector<std::byte>& bytes = matrices_[name];
+    bytes.resize(static_cast<size_t>(source.num_elements() * DTypeBytes(type_)));
+    for (int64_t i = 0; i < source.num_elements(); ++i) {
+      if (type_ == DType::kF32) {
+        reinterpret_cast<float*>(bytes.data())[i] = ToFloat(from[i]);
+      } else {
+        reinterpret_cast<Float16*>(bytes.data())[i] = ToFloat16(ToFloat(from[i]));
+      }
+    }
+    return ConstTensorView(bytes.data(), type_, shape);
+  }
+
+ private:
+  RandomWeights source_{/*seed=*/3, /*num_threads=*/1, SystemAllocator()};
+  DType type_;
+  std::map<std::string, std::vector<std::byte>> matrices_;
+};
+
+std::unique_ptr<WeightSource> RandomSource(StoredType type) {
+  if (type == StoredType::kF32) return std::make_unique<RandomElements>(DType::kF32);
+  if (type == StoredType::kF16) return std::make_unique<RandomElements>(DType::kF16);
+  return std::make_unique<RandomWeights>(/*seed=*/3, /*num_threads=*/1, SystemAllocator(), type);
+}
+
 class GgufFormats : public testing::TestWithParam<StoredType> {};
 
 TEST_P(GgufFormats, AreMultipliedAsTheyStand) {
   for (const Architecture architecture : {Architecture::kLlama, Architecture::kQwen3}) {
     const ModelConfig config = FormatModelConfig(architecture);
-    RandomWeights source(/*seed=*/3, /*num_threads=*/1, SystemAllocator(), GetParam());
     GgufFolder folder;
-    const auto expected_engine = MakeRandomEngine(Options(), config, GetParam());
-    const auto engine = LoadTestEngine(Options(folder.Write(GgufOf(config, source))));
+    Result<std::unique_ptr<Engine>> random_engine =
+        Engine::FromWeights(config, RandomSource(GetParam()), Options(), nullptr);
+    ASSERT_TRUE(random_engine.ok()) << random_engine.status().message();
+    const std::unique_ptr<Engine>& expected_engine = *random_engine;
+    const auto engine =
+        LoadTestEngine(Options(folder.Write(GgufOf(config, *RandomSource(GetParam())))));
     EXPECT_EQ(engine->model().weight_bytes(), expected_engine->model().weight_bytes());
     const std::vector<int32_t> ids = RandomIds(7, 24, config.vocab_size);
     const TestRun expected = RunPrompt(*expected_engine, ids, {.name = "full"}, kNewTokens);
