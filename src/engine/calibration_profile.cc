@@ -8,7 +8,7 @@
 namespace fastkv {
 namespace {
 
-Json SpreadJson(const Spread& spread) {
+Json SpreadJson(const PromptSpread& spread) {
   Json json;
   json["mean"] = spread.mean;
   json["nine_in_ten"] = spread.nine_in_ten;

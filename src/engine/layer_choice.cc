@@ -19,7 +19,7 @@ double Quantile(std::vector<double> values, double share) {
   return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
-Spread SpreadOf(const std::vector<double>& values, bool larger_is_worse) {
+PromptSpread SpreadOf(const std::vector<double>& values, bool larger_is_worse) {
   double sum = 0;
   for (const double value : values) sum += value;
   return {.mean = sum / static_cast<double>(values.size()),

@@ -22,7 +22,7 @@ struct CutEffect {
 };
 
 // Over the prompts.
-struct Spread {
+struct PromptSpread {
   double mean = 0;
   // What nine in ten prompts are no worse than: the 90th percentile of a distance, the 10th of a
   // share, interpolated between the two prompts nearest to it.
@@ -31,12 +31,12 @@ struct Spread {
 
 struct LayerSummary {
   int64_t layer = 0;
-  Spread logits_distance;
-  Spread hidden_distance;
-  Spread kl_divergence;
-  Spread argmax_agreement;
-  Spread top10_overlap;
-  std::optional<Spread> overlap_with_next;
+  PromptSpread logits_distance;
+  PromptSpread hidden_distance;
+  PromptSpread kl_divergence;
+  PromptSpread argmax_agreement;
+  PromptSpread top10_overlap;
+  std::optional<PromptSpread> overlap_with_next;
   double prefill_share = 1;  // mean
 };
 

@@ -25,7 +25,7 @@ CalibrationPageData SmallData() {
     layer.logits_distance = {0.4 / static_cast<double>(1 + i), 0.5};
     layer.argmax_agreement = {0.75, 0.5};
     layer.prefill_share = 0.4 + 0.1 * static_cast<double>(i);
-    if (i < 2) layer.overlap_with_next = Spread{0.5, 0.4};
+    if (i < 2) layer.overlap_with_next = PromptSpread{0.5, 0.4};
     data.calibration.curve.push_back(layer);
   }
   data.calibration.choice = {.layer = 5, .threshold = 0.21, .is_fallback = false};

@@ -30,6 +30,10 @@ void* operator new(size_t num_bytes) {
   if (data == nullptr) throw std::bad_alloc();
   return data;
 }
+// std::stable_sort asks this one, and does without where it fails.
+void* operator new(size_t num_bytes, const std::nothrow_t& /*tag*/) noexcept {
+  return --news_until_failure == 0 ? nullptr : std::malloc(num_bytes);
+}
 void operator delete(void* data) noexcept { std::free(data); }
 void operator delete(void* data, size_t /*num_bytes*/) noexcept { std::free(data); }
 #pragma GCC diagnostic pop
