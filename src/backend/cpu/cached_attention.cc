@@ -211,6 +211,7 @@ class CachedAttentionRun {
     const int64_t first = std::max(begin, FirstVisibleEntry(unit, segment, segment.num_entries, 0));
     kernels.attend_entries({.queries = queries,
                             .query_stride = stride,
+                            .queries_are_bf16 = act == DType::kBF16,
                             .num_rows = unit.num_rows,
                             .type = segment.keys.dtype(),
                             .keys = RowData(segment.keys, first),

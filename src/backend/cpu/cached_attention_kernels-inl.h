@@ -50,6 +50,15 @@ FASTKV_INLINE bool BeginsLine(int64_t c) {
   return c * static_cast<int64_t>(sizeof(T)) % kLineBytes == 0;
 }
 
+// Stores the scores of entries j and following that `sums` of [entry, row] add up to.
+template <int kRows>
+FASTKV_INLINE void StoreScores(const Simd::F sums[kLanes], int64_t j, int64_t num_entries,
+                               float* scores) {
+  const int num_valid = static_cast<int>(Min(num_entries - j, kLanes / kRows)) * kRows;
+  Simd::Store(scores + j * kRows,
+              Simd::Between(0, num_valid, Simd::SumLanes(sums), Simd::Set(kNegativeInfinity)));
+}
+
 // scores[j, r] = queries[r] . keys[j]; -infinity for the entries that fill the last vector up.
 template <typename T, int kRows, int kDim>
 FASTKV_INLINE void ScoreEntries(const AttendEntriesArgs& args, const float* queries, const T* keys,
@@ -99,9 +108,46 @@ FASTKV_INLINE void ScoreEntries(const AttendEntriesArgs& args, const float* quer
         }
       }
     }
-    const int num_valid = static_cast<int>(Min(num_entries - j, kEntries)) * kRows;
-    Simd::Store(scores + j * kRows,
-                Simd::Between(0, num_valid, Simd::SumLanes(sums), Simd::Set(kNegativeInfinity)));
+    StoreScores<kRows>(sums, j, num_entries, scores);
+  }
+}
+
+// As ScoreEntries, where queries and keys are bf16 and the CPU multiplies it: half the
+// instructions. S: Simd, so that only levels which can do it compile it.
+template <typename S, int kRows, int kDim>
+FASTKV_INLINE void ScorePairs(const AttendEntriesArgs& args, const float* queries,
+                              const BFloat16* keys, int64_t num_entries, float* scores) {
+  constexpr int kEntries = kLanes / kRows;
+  constexpr int kSteps = kDim / kMatVecStep;
+  typename S::I query[kRows][kSteps];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kSteps; ++s) {
+      const float* from = queries + r * args.query_stride + s * kMatVecStep;
+      query[r][s] = S::JoinSeconds(S::AsWords(S::Load(from)), S::AsWords(S::Load(from + kLanes)));
+    }
+  }
+  for (int64_t j = 0; j < num_entries; j += kEntries) {
+    Simd::F sums[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kEntries; ++i) {
+      const BFloat16* row = keys + Min(j + i, num_entries - 1) * args.key_stride;
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) sums[i * kRows + r] = S::Zero();
+#pragma GCC unroll 8
+      for (int s = 0; s < kSteps; ++s) {
+        const typename S::I key = S::LoadWords(row + s * kMatVecStep);
+        if (BeginsLine<BFloat16>(s * kMatVecStep)) {
+          S::Prefetch(row + kEntryBlock * args.key_stride + s * kMatVecStep);
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          sums[i * kRows + r] = S::AddBF16Products(sums[i * kRows + r], query[r][s], key);
+        }
+      }
+    }
+    StoreScores<kRows>(sums, j, num_entries, scores);
   }
 }
 
@@ -198,7 +244,7 @@ FASTKV_INLINE void AddWeightedSteps(const AttendEntriesArgs& args, const float* 
   }
 }
 
-template <typename T, int kRows, int kDim>
+template <typename T, int kRows, int kDim, bool kInPairs>
 FASTKV_INLINE void AttendEntryBlock(const AttendEntriesArgs& args, int64_t row, int64_t first,
                                     int64_t num_entries, EntryRows& rows) {
   constexpr int kSteps =
@@ -206,9 +252,13 @@ FASTKV_INLINE void AttendEntryBlock(const AttendEntriesArgs& args, int64_t row, 
   const int64_t depth = kDim > 0 ? kDim : args.head_dim;
   float scores[kEntryBlock * kRows];
   float* const weighted = args.weighted + row * args.query_stride;
-  ScoreEntries<T, kRows, kDim>(args, args.queries + row * args.query_stride,
-                               static_cast<const T*>(args.keys) + first * args.key_stride,
-                               num_entries, scores);
+  const float* const queries = args.queries + row * args.query_stride;
+  const T* const keys = static_cast<const T*>(args.keys) + first * args.key_stride;
+  if constexpr (kInPairs) {
+    ScorePairs<Simd, kRows, kDim>(args, queries, keys, num_entries, scores);
+  } else {
+    ScoreEntries<T, kRows, kDim>(args, queries, keys, num_entries, scores);
+  }
   WeighEntries<kRows>(args, num_entries, scores, weighted, rows);
   const T* values = static_cast<const T*>(args.values) + first * args.value_stride;
   int64_t c = 0;
@@ -234,7 +284,8 @@ FASTKV_INLINE void CopyFromSteps(const float* from, int64_t count, float* to) {
   }
 }
 
-template <typename T, int kDim>
+// kInPairs: queries and keys are multiplied as pairs of bf16.
+template <typename T, int kDim, bool kInPairs = false>
 void AttendEntriesOf(const AttendEntriesArgs& args) {
   const int64_t num_groups = (args.num_rows + kMaxTogether - 1) / kMaxTogether;
   auto* const groups = reinterpret_cast<EntryRows*>(args.state);
@@ -249,13 +300,13 @@ void AttendEntriesOf(const AttendEntriesArgs& args) {
       const int64_t row = g * kMaxTogether;
       switch (Min(args.num_rows - row, kMaxTogether)) {
         case 1:
-          AttendEntryBlock<T, 1, kDim>(args, row, first, count, groups[g]);
+          AttendEntryBlock<T, 1, kDim, kInPairs>(args, row, first, count, groups[g]);
           break;
         case 2:
-          AttendEntryBlock<T, 2, kDim>(args, row, first, count, groups[g]);
+          AttendEntryBlock<T, 2, kDim, kInPairs>(args, row, first, count, groups[g]);
           break;
         default:  // three rows cost as much as four
-          AttendEntryBlock<T, 4, kDim>(args, row, first, count, groups[g]);
+          AttendEntryBlock<T, 4, kDim, kInPairs>(args, row, first, count, groups[g]);
       }
     }
   }
@@ -274,6 +325,10 @@ void AttendEntriesOf(const AttendEntriesArgs& args) {
 
 template <typename T>
 void AttendEntriesOfType(const AttendEntriesArgs& args) {
+  if constexpr (Simd::kMultipliesBF16 && __is_same(T, BFloat16)) {
+    if (args.queries_are_bf16 && args.head_dim == 64) return AttendEntriesOf<T, 64, true>(args);
+    if (args.queries_are_bf16 && args.head_dim == 128) return AttendEntriesOf<T, 128, true>(args);
+  }
   if (args.head_dim == 64) {
     AttendEntriesOf<T, 64>(args);
   } else if (args.head_dim == 128) {

@@ -121,6 +121,7 @@ struct AttendEntriesArgs {
   // panel_width.
   const float* queries = nullptr;
   int64_t query_stride = 0;
+  bool queries_are_bf16 = false;  // every element is a bf16 number
   int64_t num_rows = 0;
   DType type = DType::kF32;      // of keys and values: f32 or bf16
   const void* keys = nullptr;    // [num_entries, head_dim]

@@ -75,6 +75,7 @@ struct Simd {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
   }
   // The same of unsigned bytes; and on such integers, one by one.
+  static constexpr bool kMultipliesBF16 = false;
   static FASTKV_INLINE I LoadBytePairs(const void* p) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }

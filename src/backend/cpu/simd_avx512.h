@@ -71,6 +71,15 @@ struct Simd {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
 #endif
   }
+#ifdef __AVX512BF16__
+  static constexpr bool kMultipliesBF16 = true;
+  // sum + the products of both bf16 of each word.
+  static FASTKV_INLINE F AddBF16Products(F sum, I a, I b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+#else
+  static constexpr bool kMultipliesBF16 = false;
+#endif
   static FASTKV_INLINE I LoadBytePairs(const void* p) {
     return _mm512_cvtepu8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
   }

@@ -82,6 +82,7 @@ struct Simd {
   static FASTKV_INLINE I AddPairProducts(I sum, I a, I b) {
     return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
   }
+  static constexpr bool kMultipliesBF16 = false;
   static FASTKV_INLINE I LoadBytePairs(const void* p) {
     typedef uint8_t Bytes __attribute__((vector_size(8)));
     Bytes bytes;
