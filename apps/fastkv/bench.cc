@@ -250,22 +250,21 @@ Status RunBench(const BenchOptions& options, std::ostream& out) {
   const Engine& engine = **loaded;
   ProgressBar bar("bench", options.quiet);
   run.on_progress = [&](double done, const std::string& doing) { bar.Show(done, doing); };
-  Result<std::vector<SpeedRow>> rows = RunBenchRows(engine, run);
-  bar.Clear();
-  if (!rows.ok()) return rows.status();
-
   SpeedReport report;
+  const Status status = RunBenchRows(engine, run, report.rows);
+  bar.Clear();
+  // What an error or Ctrl-C cut short shows what it has: hours may lie behind it.
+  if (!status.ok() && report.rows.empty()) return status;
   report.model = ModelName(engine, !options.shape.empty());
   const BackendInfo& info = engine.backend().info();
   report.machine = fmt::format("{}: {}, {}", info.name, info.description,
                                DTypeName(engine.backend().types().activation));
   report.command = CommandOf(options);
-  report.rows = std::move(rows).value();
   if (!options.page.empty()) {
     FASTKV_RETURN_IF_ERROR(RealFileSystem().WriteFile(options.page, RenderSpeedPage(report)));
   }
   out << Render(engine, report, options.json ? "json" : options.format);
-  return OkStatus();
+  return status;
 }
 
 }  // namespace fastkv

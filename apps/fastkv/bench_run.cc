@@ -79,7 +79,7 @@ class BenchRunner {
   BenchRunner(const Engine& engine, const BenchRunOptions& options)
       : engine_(engine), options_(options) {}
 
-  Result<std::vector<SpeedRow>> Run() {
+  Status Run(std::vector<SpeedRow>& rows) {
     std::vector<std::vector<RowRun>> contexts;
     for (const int64_t context : options_.contexts) {
       FASTKV_ASSIGN_OR_RETURN(std::vector<RowRun> runs, Prepare(context));
@@ -90,12 +90,11 @@ class BenchRunner {
         total_work_ += static_cast<double>(options_.repeat) * WorkOf(run.prediction);
       }
     }
-    std::vector<SpeedRow> rows;
     for (std::vector<RowRun>& runs : contexts) {
       FASTKV_RETURN_IF_ERROR(RunContext(runs));
       for (RowRun& run : runs) rows.push_back(std::move(run.row));
     }
-    return rows;
+    return OkStatus();
   }
 
  private:
@@ -331,7 +330,8 @@ class BenchRunner {
 
 }  // namespace
 
-Result<std::vector<SpeedRow>> RunBenchRows(const Engine& engine, const BenchRunOptions& options) {
+Status RunBenchRows(const Engine& engine, const BenchRunOptions& options,
+                    std::vector<SpeedRow>& rows) {
   const int64_t most = engine.config().max_position_embeddings;
   for (const int64_t context : options.contexts) {
     if (context > most) {
@@ -341,7 +341,7 @@ Result<std::vector<SpeedRow>> RunBenchRows(const Engine& engine, const BenchRunO
                       context, most));
     }
   }
-  return BenchRunner(engine, options).Run();
+  return BenchRunner(engine, options).Run(rows);
 }
 
 }  // namespace fastkv

@@ -34,8 +34,10 @@ struct BenchRunOptions {
 // One row for each context and method, contexts outermost. At each context, every method runs once
 // unmeasured for at most a few seconds; then all of them in turn, `repeat` times. A run that gets
 // no memory becomes its row's error. Errors: those of CreateMethod, of the prompt's length, of the
-// device; kInvalidArgument where options.require_method is not met; kCancelled.
-Result<std::vector<SpeedRow>> RunBenchRows(const Engine& engine, const BenchRunOptions& options);
+// device; kInvalidArgument where options.require_method is not met; kCancelled. `rows`: appended to
+// at the end of each context, so that it holds the finished contexts after an error too.
+Status RunBenchRows(const Engine& engine, const BenchRunOptions& options,
+                    std::vector<SpeedRow>& rows);
 
 }  // namespace fastkv
 
