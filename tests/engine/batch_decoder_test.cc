@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "engine/model_shape.h"
 #include "engine/prefill.h"
@@ -192,7 +194,13 @@ TEST_P(BatchDecoderTest, AnEngineOfRandomWeightsHasNoTokenizer) {
   EXPECT_THAT(tokenizer.status().message(), HasSubstr("token ids"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, BatchDecoderTest, ::testing::Values("cpu", "reference"),
+std::vector<const char*> Devices() {
+  std::vector<const char*> devices = {"cpu", "reference"};
+  if (!ListCudaDevices().empty()) devices.push_back("cuda");
+  return devices;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, BatchDecoderTest, ::testing::ValuesIn(Devices()),
                          [](const auto& device) { return std::string(device.param); });
 
 // Fails the nth allocation and every later one.
