@@ -5,7 +5,6 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -168,22 +167,6 @@ __device__ void MergeSplits(const KernelParams& p, int64_t cell, int num_splits,
   }
 }
 
-// Brings the first of this block's frozen keys and values near.
-template <int kThreads>
-__device__ __forceinline__ void PrefetchFrozen(const HeadKv<BF16>& kv, int64_t begin, int64_t end) {
-  constexpr int64_t kMaxBytes = int64_t{64} << 10;  // of keys, and of values
-  constexpr int64_t kStepBytes = 1024;
-  const int64_t entry_bytes = kv.head_dim * int64_t{sizeof(BF16)};
-  const int64_t num_bytes = min((min(end, kv.num_frozen) - begin) * entry_bytes, kMaxBytes);
-  const auto* keys = reinterpret_cast<const char*>(kv.frozen_keys) + begin * entry_bytes;
-  const auto* values = reinterpret_cast<const char*>(kv.frozen_values) + begin * entry_bytes;
-  for (int64_t i = threadIdx.x * kStepBytes; i < num_bytes; i += kThreads * kStepBytes) {
-    const auto here = static_cast<uint32_t>(min(num_bytes - i, kStepBytes));
-    PrefetchToL2(keys + i, here);
-    PrefetchToL2(values + i, here);
-  }
-}
-
 // Grid: (split, KV head x row tile, sequence).
 template <int kDim, int kWarpCount>
 __global__ void __launch_bounds__(kWarpCount* kWarpSize)
@@ -194,9 +177,7 @@ __global__ void __launch_bounds__(kWarpCount* kWarpSize)
   __shared__ SoftmaxState warp_states[kWarps][kRows];
   __shared__ bool is_last;
   AdmitNextKernel();
-  const bool is_inline = p.sequences == nullptr;
-  // Descriptions in device memory are written by an earlier kernel.
-  if (!is_inline) AwaitEarlierKernels();
+  AwaitEarlierKernels();
 
   const int warp = threadIdx.x / kWarpSize;
   const int lane = threadIdx.x % kWarpSize;
@@ -205,6 +186,7 @@ __global__ void __launch_bounds__(kWarpCount* kWarpSize)
   const int kv_head = blockIdx.y / p.row_tiles;
   const int row_tile = blockIdx.y - kv_head * p.row_tiles;
   const int64_t sequence = blockIdx.z;
+  const bool is_inline = p.sequences == nullptr;
   const SequenceKv& source = is_inline ? p.inline_sequence : p.sequences[sequence];
   const int64_t* head_begin =
       is_inline ? p.inline_head_begin : p.head_begins + sequence * (p.num_kv_heads + 1);
@@ -215,10 +197,6 @@ __global__ void __launch_bounds__(kWarpCount* kWarpSize)
   const int64_t split_entries = SplitEntries(kv.num_entries);
   const int64_t begin = split * split_entries;
   const int64_t end = min(kv.num_entries, begin + split_entries);
-  if (is_inline) {
-    if (row_tile == 0) PrefetchFrozen<S::kThreads>(kv, begin, end);
-    AwaitEarlierKernels();
-  }
 
   const int first_row = row_tile * kRows;
   const int num_rows = min(kRows, static_cast<int>(p.q_len) * p.group_size - first_row);
@@ -436,8 +414,6 @@ struct UploadChunk {
 
 __global__ void UploadKernel(const __grid_constant__ UploadChunk chunk, int num_words,
                              uint64_t* to) {
-  AdmitNextKernel();
-  AwaitEarlierKernels();
   for (int i = threadIdx.x; i < num_words; i += blockDim.x) to[i] = chunk.words[i];
 }
 
@@ -448,9 +424,10 @@ void Upload(const Context& context, const void* from, int64_t num_bytes, void* t
     const int64_t here = std::min(kUploadBytes, num_bytes - offset);
     std::memcpy(chunk.words, static_cast<const std::byte*>(from) + offset,
                 static_cast<size_t>(here));
-    LaunchEarly(context, "UploadKernel", UploadKernel, 1, kUploadThreads, 0, chunk,
-                static_cast<int>(here / 8),
-                reinterpret_cast<uint64_t*>(static_cast<std::byte*>(to) + offset));
+    UploadKernel<<<1, kUploadThreads, 0, context.stream>>>(
+        chunk, static_cast<int>(here / 8),
+        reinterpret_cast<uint64_t*>(static_cast<std::byte*>(to) + offset));
+    FASTKV_CHECK_LAUNCH("UploadKernel");
   }
 }
 
@@ -531,17 +508,17 @@ void LaunchSplit(const Context& context, const CachedAttentionParams& params, in
     p.inline_sequence = ToSequenceKv(params.sequences[begin]);
     CopyHeadBegin(params.sequences[begin], num_kv_heads, p.inline_head_begin);
   } else {
-    const auto sequence_bytes = static_cast<int64_t>(count * sizeof(SequenceKv));
-    const int64_t head_bytes = (num_kv_heads + 1) * int64_t{sizeof(int64_t)};
-    std::vector<std::byte> description(sequence_bytes + count * head_bytes);
+    std::vector<SequenceKv> sequences(count);
+    std::vector<int64_t> head_begins(count * (num_kv_heads + 1));
     for (int64_t i = 0; i < count; ++i) {
-      const SequenceKv sequence = ToSequenceKv(params.sequences[begin + i]);
-      std::memcpy(&description[i * sizeof(SequenceKv)], &sequence, sizeof(SequenceKv));
-      std::array<int64_t, kMaxKvHeads + 1> head_begin;
-      CopyHeadBegin(params.sequences[begin + i], num_kv_heads, head_begin.data());
-      std::memcpy(&description[sequence_bytes + i * head_bytes], head_begin.data(), head_bytes);
+      sequences[i] = ToSequenceKv(params.sequences[begin + i]);
+      CopyHeadBegin(params.sequences[begin + i], num_kv_heads,
+                    &head_begins[i * (num_kv_heads + 1)]);
     }
-    Upload(context, description.data(), static_cast<int64_t>(description.size()), context.scratch);
+    const auto sequence_bytes = static_cast<int64_t>(count * sizeof(SequenceKv));
+    Upload(context, sequences.data(), sequence_bytes, context.scratch);
+    Upload(context, head_begins.data(), static_cast<int64_t>(head_begins.size() * 8),
+           context.scratch + sequence_bytes);
     p.sequences = reinterpret_cast<const SequenceKv*>(context.scratch);
     p.head_begins = reinterpret_cast<const int64_t*>(context.scratch + sequence_bytes);
   }

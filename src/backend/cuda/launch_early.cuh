@@ -7,7 +7,6 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
 #include <utility>
 
 #include "backend/cuda/context.h"
@@ -29,18 +28,6 @@ __device__ __forceinline__ void AdmitNextKernel() {
 __device__ __forceinline__ void AwaitEarlierKernels() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-// Starts bringing [from, from + num_bytes) into the L2 cache; both are multiples of 16. It returns
-// no value, so it may precede AwaitEarlierKernels even for what an earlier kernel writes. While
-// that kernel ends and the next begins the memory would idle: what a kernel can already name is
-// fetched then.
-__device__ __forceinline__ void PrefetchToL2(const void* from, uint32_t num_bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(from)),
-               "r"(num_bytes)
-               : "memory");
 #endif
 }
 

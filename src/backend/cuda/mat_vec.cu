@@ -19,9 +19,6 @@ constexpr int kFeatureTile = 16;   // output features of one instruction
 constexpr int kRowTile = 8;        // rows of x of one instruction
 constexpr int kChunk = 32;         // input features a warp takes at a time
 constexpr int kLoadsInFlight = 8;  // of 16 bytes of the weight, by a lane
-// Input features that are on their way to the L2 cache behind the loads in flight: those of all
-// blocks that a device holds at once take some 30 MB of it.
-constexpr int64_t kPrefetchedFeatures = 2048;
 
 struct KernelParams {
   const BF16* x;
@@ -42,7 +39,6 @@ template <int kRowTiles, int kFeatureTiles, typename Out>
 __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__ KernelParams p) {
   constexpr int kFeatures = kFeatureTiles * kFeatureTile;
   constexpr int kUnrolled = kLoadsInFlight / (2 * kFeatureTiles);
-  constexpr int64_t kStepFeatures = int64_t{kUnrolled} * kWarps * kChunk;  // of x, by all warps
   extern __shared__ float sums[];  // [warp][row][feature], rows padded by one
   constexpr int kSumStride = kFeatures + 1;
   constexpr int kWarpSums = kRowTiles * kRowTile * kSumStride;
@@ -77,25 +73,14 @@ __global__ void __launch_bounds__(kThreads) MatVecKernel(const __grid_constant__
       }
     }
   };
-  // One lane a row of the weight.
-  const auto prefetch = [&](int64_t begin, int64_t count) {
-    const int64_t here = min(p.in_features - begin, count);
-    if (threadIdx.x >= kFeatures || first_feature + threadIdx.x > last || here <= 0) return;
-    PrefetchToL2(p.weight + (first_feature + threadIdx.x) * p.in_features + begin,
-                 static_cast<uint32_t>(here * sizeof(BF16)));
-  };
   // The first part of the weight is on its way while the kernel before this one finishes.
   AdmitNextKernel();
   load_weight(warp);
-  prefetch(kStepFeatures, kPrefetchedFeatures);
   AwaitEarlierKernels();
 
   float acc[kFeatureTiles][kRowTiles][4] = {};
   for (int64_t base = warp; base < num_chunks; base += kWarps * kUnrolled) {
-    if (base != warp) {
-      load_weight(base);
-      prefetch(base * kChunk + kPrefetchedFeatures, kStepFeatures);
-    }
+    if (base != warp) load_weight(base);
 #pragma unroll
     for (int u = 0; u < kUnrolled; ++u) {
       const int64_t chunk = base + u * kWarps;

@@ -26,12 +26,6 @@ __global__ void __launch_bounds__(kThreads)
   auto* to = reinterpret_cast<Pack<Out, kWidth>*>(out + blockIdx.x * out_stride);
   const int64_t num_packs = hidden_size / kWidth;
   AdmitNextKernel();
-  if constexpr (kWidth == 4) {
-    constexpr int64_t kStep = 256;
-    for (int64_t c = threadIdx.x * kStep; c < hidden_size; c += kThreads * kStep) {
-      PrefetchToL2(weight + c, static_cast<uint32_t>(min(kStep, hidden_size - c) * sizeof(float)));
-    }
-  }
   AwaitEarlierKernels();
 
   In kept[kKeptPacks];
