@@ -110,8 +110,10 @@ TEST_P(BatchDecoderTest, GivesWhatEachSequenceGivesAlone) {
       const Decoded alone = Alone(sessions[s].cache(), first_ids[s]);
       EXPECT_EQ(together[s].ids, alone.ids);
       for (int64_t i = 0; i < kSteps; ++i) {
-        // Up to eight rows go through the kernels that one row goes through: the same bits.
-        const double tolerance = count <= 8 ? 0 : 1e-4;
+        // Up to eight rows go through the kernels that one row goes through: the same bits. More
+        // are added up in another order, which rounds bf16 activations otherwise here and there.
+        const bool is_bf16 = backend().types().activation == DType::kBF16;
+        const double tolerance = count <= 8 ? 0 : is_bf16 ? 1e-2 : 1e-4;
         for (size_t token = 0; token < alone.logits[i].size(); ++token) {
           ASSERT_NEAR(together[s].logits[i][token], alone.logits[i][token], tolerance);
         }
