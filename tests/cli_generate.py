@@ -144,7 +144,7 @@ class SpecialTokensInText(CliTest):
 
     def test_short_chats_stay_whole_unless_a_budget_is_given(self):
         def share(*arguments):
-            report = self.report("-n", 1, "-p", self.USER, *arguments)
+            report = self.succeeds(self.generate("--json", "-n", 1, "-p", self.USER, *arguments)).json()
             return report["kv_bytes"] / report["full_kv_bytes"]
         self.assertLess(share(), 1)
         self.assertEqual(share("--min-kv-tokens", 512), 1)
