@@ -80,13 +80,11 @@ Result<DocumentRun> ReadAndAnswer(const Engine& engine, const Tokenizer& tokeniz
   if (decode.finish_reason == FinishReason::kCancelled) return CancelledError("interrupted");
   std::string text = OneLine(tokenizer.Decode(decode.output_ids, /*skip_special=*/true));
   if (decode.finish_reason == FinishReason::kMaxNewTokens) text += " …";
-  const bool is_right =
-      !options.expected.empty() && text.find(options.expected) != std::string::npos;
   return DocumentRun{.result = {.name = name,
                                 .first_token_ms = prefill.prefill_ms + decode.first_token_ms,
                                 .decode_ms_per_token = decode.decode_ms_per_token,
                                 .kv_bytes = prefill.kv_bytes,
-                                .answers = {{std::move(text), is_right ? 1.0 : 0.0}}},
+                                .answers = {{.text = std::move(text), .score = 0}}},
                      .plan = prefill.plan};
 }
 
@@ -132,7 +130,7 @@ Result<DocumentSection> RunDemoDocument(FileSystem& files, const Engine& engine,
   result.comparison = {.model = engine.model_name(),
                        .machine = info.name + ": " + info.description,
                        .prompt_tokens = std::ssize(prompt.ids),
-                       .questions = {{options.question, options.expected}},
+                       .questions = {{.question = options.question, .expected = {}}},
                        .baseline = std::move(baseline.result),
                        .method = std::move(method.result)};
   result.method_text = DemoMethodText(method_name, method.plan);

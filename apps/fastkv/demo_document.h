@@ -22,7 +22,6 @@ struct DemoDocumentOptions {
   MethodConfig method;
   std::string document;                // path of a UTF-8 text
   std::string question;                // asked behind the document
-  std::string expected;                // a part of every right answer; empty: nothing is judged
   int64_t max_document_tokens = 0;     // a longer document is cut at the end of a paragraph
   int64_t max_answer_tokens = 0;       // at least 1
   const CancelFlag* cancel = nullptr;  // may be null
@@ -36,8 +35,8 @@ struct DemoDocumentOptions {
 std::optional<std::string> FindDemoChatModel(FileSystem& files);
 
 // The document and the question are one user message in the model's chat template; answers are
-// greedy. Errors: those of reading the document and of its being empty, of the chat template, of
-// Prefill and of Decode; kLimit where even one paragraph does not fit; kCancelled.
+// greedy and not judged. Errors: those of reading the document and of its being empty, of the chat
+// template, of Prefill and of Decode; kLimit where even one paragraph does not fit; kCancelled.
 Result<DocumentSection> RunDemoDocument(FileSystem& files, const Engine& engine,
                                         const DemoDocumentOptions& options);
 
