@@ -38,6 +38,18 @@ class Eval(CliTest):
     def lines(self, output):
         return [json.loads(line) for line in (self.folder / output / "samples.jsonl").read_text().splitlines()]
 
+    def test_layer_of_the_profile(self):
+        profile = self.folder / "profile.json"
+        self.succeeds(run("calibrate", "--model", NEEDLE_MODEL, "--samples", 1, "--length", 256, "--continuation", 2,
+                          "--layers", 3, "--profile", profile))
+        shares = []
+        for output, arguments in (("half", ()), ("profile", ("--profile", profile))):
+            summary = self.evaluate(output, "--json", *arguments).json()
+            shares.append(summary["runs"][1]["prefill_flops_share"])
+        self.assertLess(shares[1], shares[0] - 0.1)
+        identity = json.loads((self.folder / "profile" / "manifest.json").read_text())["identity"]
+        self.assertEqual(identity["runs"][1]["tsp_layer"], 3)
+
     def test_summary(self):
         summary = self.evaluate("out", "--json", "--kv-rates", "0.1,0.3").json()
         self.assertEqual([entry["run"] for entry in summary["runs"]],

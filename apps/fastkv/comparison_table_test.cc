@@ -46,6 +46,15 @@ TEST(ComparisonTable, SaysWhereTheMethodLoses) {
   EXPECT_THAT(table, HasSubstr("(nothing)  wrong"));
 }
 
+TEST(ComparisonTable, JudgesNoAnswerWithoutAnExpectedOne) {
+  MethodComparison comparison = Comparison();
+  for (ComparedQuestion& question : comparison.questions) question.expected.clear();
+  const std::string table = ComparisonTable(comparison, false);
+  EXPECT_THAT(table, Not(HasSubstr("right")));
+  EXPECT_THAT(table, Not(HasSubstr("expected")));
+  EXPECT_THAT(table, HasSubstr("    full context  17, 18\n    FastKV        17, 19\n"));
+}
+
 TEST(ComparisonTable, ColoursOnlyWhenAsked) {
   EXPECT_THAT(ComparisonTable(Comparison(), true), HasSubstr("\x1b[32mright\x1b[0m"));
   EXPECT_THAT(ComparisonTable(Comparison(), false), Not(HasSubstr("\x1b")));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "eval/needle_tasks.h"
 #include "eval/selection_page.h"
 #include "fastkv/comparison_table.h"
+#include "fastkv/demo_document.h"
 #include "fastkv/demo_run.h"
 #include "fastkv/interrupt.h"
 #include "fastkv/output_path.h"
@@ -19,6 +21,12 @@ namespace fastkv {
 namespace {
 
 constexpr double kMsPerSecond = 1000;
+// On every Debian machine (package base-files), and close to what SmolLM2 can read at all.
+constexpr char kDocument[] = "/usr/share/common-licenses/GPL-3";
+constexpr char kQuestion[] = "In two sentences, what is this document about?";
+constexpr int64_t kMaxDocumentTokens = 6500;
+constexpr int64_t kMaxAnswerTokens = 96;
+constexpr int64_t kMarkupTokens = 128;  // more than the chat template and the question take
 
 Json MethodJson(const ComparedMethod& method) {
   Json json;
@@ -37,7 +45,7 @@ Json MethodJson(const ComparedMethod& method) {
   return json;
 }
 
-Json ComparisonJson(const MethodComparison& comparison, const std::string& page) {
+Json ComparisonJson(const MethodComparison& comparison) {
   Json json;
   json["model"] = comparison.model;
   json["machine"] = comparison.machine;
@@ -50,6 +58,16 @@ Json ComparisonJson(const MethodComparison& comparison, const std::string& page)
     json["questions"].push_back(std::move(item));
   }
   json["methods"] = Json::array({MethodJson(comparison.baseline), MethodJson(comparison.method)});
+  return json;
+}
+
+Json DemoJson(const SelectionPageData& data, const std::string& page) {
+  Json json = ComparisonJson(data.comparison);
+  json["document"] = nullptr;
+  if (data.document) {
+    json["document"] = ComparisonJson(data.document->comparison);
+    json["document"]["name"] = data.document->name;
+  }
   json["page"] = page;
   return json;
 }
@@ -85,12 +103,110 @@ std::string CommandOf(const DemoOptions& options) {
     command += " --context " + std::to_string(options.context_tokens);
   }
   if (options.seed != defaults.seed) command += " --seed " + std::to_string(options.seed);
+  if (!options.chat_model.empty()) command += " --chat-model " + options.chat_model;
+  if (!options.document.empty()) command += " --document " + options.document;
   return command;
 }
 
 std::string PlaceOf(const std::string& path) {
   const Result<std::string> real = RealFileSystem().RealPath(path);
   return real.ok() ? real.value() : path;
+}
+
+// The first act: facts hidden in a text.
+Result<SelectionPageData> RunQuestions(const DemoOptions& options, const MethodConfig& method,
+                                       const CancelFlag& cancel) {
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
+                          LoadEngine(options.model, options.quiet));
+  DemoBar bar(options.quiet);
+  return RunDemoQuestions(
+      *engine, {.method = method,
+                .context_tokens = options.context_tokens,
+                .max_questions = options.max_questions,
+                .time_budget_ms = options.time_budget_seconds * kMsPerSecond,
+                .seed = options.seed,
+                .cancel = &cancel,
+                .on_progress = [&](const std::string& run, const PrefillProgress& progress) {
+                  bar.Show(run, progress, options.context_tokens);
+                }});
+}
+
+struct SecondAct {
+  std::string chat_model;  // empty: there is no second act
+  std::string document;
+  std::string note;  // what to do to see one; for a terminal
+};
+
+// Finds before the first act what would stop the second: an error where the user asked for it.
+Result<SecondAct> PlanSecondAct(const DemoOptions& options) {
+  FileSystem& files = RealFileSystem();
+  SecondAct act{.chat_model = options.chat_model,
+                .document = options.document.empty() ? kDocument : options.document,
+                .note = {}};
+  const bool is_whole_demo = options.model.model.empty();
+  if (act.chat_model.empty() && is_whole_demo) {
+    act.chat_model = FindDemoChatModel(files).value_or("");
+    if (act.chat_model.empty()) {
+      act.note = "To see a chat model read a document too: make smollm2 (98 MB), then this again.";
+    }
+  }
+  if (act.chat_model.empty()) {
+    if (options.document.empty()) return act;
+    return InvalidArgumentError(
+        "--document needs a chat model to read it; fetch one with make smollm2, or name one with "
+        "--chat-model");
+  }
+  FASTKV_RETURN_IF_ERROR(ResolveModelPath(files, act.chat_model).status());
+  FASTKV_ASSIGN_OR_RETURN(const bool exists, files.Exists(act.document));
+  if (exists) return act;
+  if (options.chat_model.empty() && options.document.empty()) {
+    act.note = "No document at " + act.document + " to read: name a text file with --document.";
+    act.chat_model.clear();
+    return act;
+  }
+  return NotFoundError("no document at '" + act.document + "'; name a text file with --document");
+}
+
+// The second act: a document read by a chat model.
+Result<DocumentSection> RunDocument(const DemoOptions& options, const SecondAct& act,
+                                    const MethodConfig& method, const CancelFlag& cancel) {
+  ModelFlags flags = options.model;
+  flags.model = act.chat_model;
+  flags.profile.clear();
+  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags, options.quiet));
+  DemoBar bar(options.quiet);
+  return RunDemoDocument(
+      RealFileSystem(), *engine,
+      {.method = method,
+       .document = act.document,
+       .question = kQuestion,
+       .max_document_tokens =
+           std::min(kMaxDocumentTokens,
+                    engine->config().max_position_embeddings - kMaxAnswerTokens - kMarkupTokens),
+       .max_answer_tokens = kMaxAnswerTokens,
+       .cancel = &cancel,
+       .on_progress = [&](const std::string& run, const PrefillProgress& progress,
+                          int64_t prompt_tokens) { bar.Show(run, progress, prompt_tokens); }});
+}
+
+// The text for a terminal, but for where the page is.
+std::string DemoText(const SelectionPageData& data, bool colour) {
+  const MethodComparison& comparison = data.comparison;
+  std::string text =
+      fmt::format("\n  {}, a prompt of {} tokens, {} question{}\n  {}\n  {}\n\n", comparison.model,
+                  HumanCount(comparison.prompt_tokens), comparison.questions.size(),
+                  comparison.questions.size() == 1 ? "" : "s", data.method_text,
+                  comparison.machine) +
+      ComparisonTable(comparison, colour);
+  if (data.document) {
+    const DocumentSection& document = *data.document;
+    text +=
+        fmt::format("\n  {}, {} {} and a question, {} tokens\n  {}\n\n", document.comparison.model,
+                    document.is_cut ? "the beginning of" : "the text of", document.name,
+                    HumanCount(document.comparison.prompt_tokens), document.method_text) +
+        ComparisonTable(document.comparison, colour);
+  }
+  return text;
 }
 
 }  // namespace
@@ -110,6 +226,11 @@ void AddDemoOptions(CLI::App& command, DemoOptions& options) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command.add_option("-s,--seed", options.seed, "Seed of the prompt")->capture_default_str();
+  command.add_option("--chat-model", options.chat_model,
+                     "Model that then reads a document [default: SmolLM2*.gguf beside the built-in "
+                     "model, where make smollm2 has fetched it]");
+  command.add_option("--document", options.document,
+                     "The document, a text file [default: the GNU GPL as Debian installs it]");
   command.add_option("-o,--output", options.page, "Where to write the page; empty: nowhere")
       ->capture_default_str();
   command.add_flag("--json", options.json, "Print one JSON object");
@@ -120,41 +241,26 @@ Status RunDemo(const DemoOptions& options, std::ostream& out) {
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
   FASTKV_RETURN_IF_ERROR(CheckOutputPath("--output", options.page));
-  DemoRunOptions run;
-  FASTKV_ASSIGN_OR_RETURN(run.method, MethodConfigOf(options.method));
-  run.context_tokens = options.context_tokens;
-  run.max_questions = options.max_questions;
-  run.time_budget_ms = options.time_budget_seconds * kMsPerSecond;
-  run.seed = options.seed;
-  run.cancel = &cancel;
-  FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
-                          LoadEngine(options.model, options.quiet));
-  DemoBar bar(options.quiet);
-  run.on_progress = [&](const std::string& name, const PrefillProgress& progress) {
-    bar.Show(name, progress, options.context_tokens);
-  };
-  Result<SelectionPageData> result = RunDemoQuestions(*engine, run);
-  bar.Clear();
-  if (!result.ok()) return result.status();
-  SelectionPageData& data = result.value();
+  FASTKV_ASSIGN_OR_RETURN(const MethodConfig method, MethodConfigOf(options.method));
+  FASTKV_ASSIGN_OR_RETURN(const SecondAct act, PlanSecondAct(options));
+  FASTKV_ASSIGN_OR_RETURN(SelectionPageData data, RunQuestions(options, method, cancel));
   data.command = CommandOf(options);
+  if (!act.chat_model.empty()) {
+    FASTKV_ASSIGN_OR_RETURN(data.document, RunDocument(options, act, method, cancel));
+  }
   if (!options.page.empty()) {
     FASTKV_RETURN_IF_ERROR(RealFileSystem().WriteFile(options.page, RenderSelectionPage(data)));
   }
 
-  const MethodComparison& comparison = data.comparison;
   if (options.json) {
-    out << DumpJson(ComparisonJson(comparison, options.page)) << '\n';
+    out << DumpJson(DemoJson(data, options.page)) << '\n';
     return OkStatus();
   }
-  out << fmt::format("\n  {}, a prompt of {} tokens, {} question{}\n  {}\n  {}\n\n",
-                     comparison.model, HumanCount(comparison.prompt_tokens),
-                     comparison.questions.size(), comparison.questions.size() == 1 ? "" : "s",
-                     data.method_text, comparison.machine)
-      << ComparisonTable(comparison, StandardOutputTakesColour());
+  out << DemoText(data, StandardOutputTakesColour());
   if (!options.page.empty()) {
     out << "\n  What was kept, as a picture: " << PlaceOf(options.page) << '\n';
   }
+  if (!act.note.empty()) out << "\n  " << act.note << '\n';
   return OkStatus();
 }
 

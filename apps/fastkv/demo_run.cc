@@ -80,7 +80,7 @@ class DemoRunner {
       : engine_(engine), tokenizer_(tokenizer), options_(options) {
     full_.name = "full context";
     full_.config.name = "full";
-    method_.name = options.method.name == "fastkv" ? "FastKV" : options.method.name;
+    method_.name = DemoMethodName(options.method);
     method_.config = options.method;
   }
 
@@ -219,25 +219,8 @@ class DemoRunner {
       }
       data_.layers.push_back(std::move(selection));
     }
-    data_.method_text = MethodText(report.plan);
+    data_.method_text = DemoMethodText(method_.name, report.plan);
     return OkStatus();
-  }
-
-  std::string MethodText(const PrefillPlan& plan) const {
-    const auto prompt_tokens = static_cast<double>(plan.prompt_tokens);
-    double kept = 0;
-    for (const LayerPlan& layer : plan.layers) kept += static_cast<double>(layer.kv_len);
-    std::string text =
-        fmt::format("{} of the KV entries kept",
-                    HumanPercent(kept / prompt_tokens / static_cast<double>(plan.layers.size())));
-    const int64_t cut = plan.CutLayer();
-    if (cut >= 0) {
-      const auto tokens_out = static_cast<double>(plan.layers[static_cast<size_t>(cut)].tokens_out);
-      text = fmt::format("{} of the tokens propagated after layer {}, ",
-                         HumanPercent(tokens_out / prompt_tokens), cut) +
-             text;
-    }
-    return method_.name + ": " + text;
   }
 
   const Engine& engine_;
@@ -252,6 +235,27 @@ class DemoRunner {
 };
 
 }  // namespace
+
+std::string DemoMethodName(const MethodConfig& method) {
+  return method.name == "fastkv" ? "FastKV" : method.name;
+}
+
+std::string DemoMethodText(const std::string& method_name, const PrefillPlan& plan) {
+  const auto prompt_tokens = static_cast<double>(plan.prompt_tokens);
+  double kept = 0;
+  for (const LayerPlan& layer : plan.layers) kept += static_cast<double>(layer.kv_len);
+  std::string text =
+      fmt::format("{} of the KV entries kept",
+                  HumanPercent(kept / prompt_tokens / static_cast<double>(plan.layers.size())));
+  const int64_t cut = plan.CutLayer();
+  if (cut >= 0) {
+    const auto tokens_out = static_cast<double>(plan.layers[static_cast<size_t>(cut)].tokens_out);
+    text = fmt::format("{} of the tokens propagated after layer {}, ",
+                       HumanPercent(tokens_out / prompt_tokens), cut) +
+           text;
+  }
+  return method_name + ": " + text;
+}
 
 Result<SelectionPageData> RunDemoQuestions(const Engine& engine, const DemoRunOptions& options) {
   FASTKV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, engine.tokenizer());

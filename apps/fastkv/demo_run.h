@@ -14,6 +14,7 @@
 #include "engine/prefill.h"
 #include "eval/selection_page.h"
 #include "method/method_config.h"
+#include "method/prefill_plan.h"
 
 namespace fastkv {
 
@@ -31,6 +32,10 @@ struct DemoRunOptions {
 // Everything that the table and the page show, but `command`. Errors: those of making the prompt,
 // of Prefill and of Decode; kCancelled.
 Result<SelectionPageData> RunDemoQuestions(const Engine& engine, const DemoRunOptions& options);
+
+// What tables and pages call a method ("FastKV"), and its settings as they came out, as one phrase.
+std::string DemoMethodName(const MethodConfig& method);
+std::string DemoMethodText(const std::string& method_name, const PrefillPlan& plan);
 
 }  // namespace fastkv
 

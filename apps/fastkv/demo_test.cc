@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "fastkv/demo_document.h"
 #include "fastkv/demo_run.h"
 #include "io/json.h"
 #include "io/temp_folder.h"
@@ -84,10 +85,84 @@ TEST(Demo, PrintsOneJsonObjectAndWritesThePage) {
   EXPECT_THAT(json.value()["questions"], SizeIs(2));
   EXPECT_THAT(json.value()["methods"], SizeIs(2));
   EXPECT_THAT(json.value()["methods"][1]["answers"], SizeIs(2));
+  EXPECT_TRUE(json.value()["document"].is_null());
   EXPECT_EQ(json.value()["page"], options.page);
   const Result<std::string> page = RealFileSystem().ReadFile(options.page, 1 << 20);
   ASSERT_TRUE(page.ok()) << page.status().message();
   EXPECT_THAT(page.value(), HasSubstr("What FastKV keeps of"));
+}
+
+// Paragraphs of some 20 tokens each.
+std::string Paragraphs(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += "The mill stood by the river for " + std::to_string(100 + i) +
+            " years, and nobody asked why.\n\n";
+  }
+  return text;
+}
+
+DemoDocumentOptions ShortDocument(const TempFolder& folder, int num_paragraphs) {
+  DemoDocumentOptions options;
+  options.document = JoinPath(folder.path(), "mill.txt");
+  EXPECT_TRUE(RealFileSystem().WriteFile(options.document, Paragraphs(num_paragraphs)).ok());
+  options.question = "What is it about?";
+  options.max_document_tokens = 400;
+  options.max_answer_tokens = 3;
+  return options;
+}
+
+TEST(DemoDocument, ReadsWholeParagraphsWithBothMethods) {
+  const TempFolder folder;
+  const auto engine = LoadNeedleModel();
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  const auto read = [&](int num_paragraphs) {
+    auto document =
+        RunDemoDocument(RealFileSystem(), *engine.value(), ShortDocument(folder, num_paragraphs));
+    EXPECT_TRUE(document.ok()) << document.status().message();
+    return std::move(document).value();
+  };
+  const DocumentSection whole = read(10);
+  EXPECT_FALSE(whole.is_cut);
+  EXPECT_EQ(whole.name, "mill.txt");
+  const DocumentSection cut = read(100);
+  EXPECT_TRUE(cut.is_cut);
+  EXPECT_GT(cut.comparison.prompt_tokens, whole.comparison.prompt_tokens);
+  EXPECT_LT(cut.comparison.prompt_tokens, 400 + 40);
+  EXPECT_FALSE(cut.comparison.IsJudged());
+  EXPECT_GT(cut.comparison.baseline.kv_bytes, 8 * cut.comparison.method.kv_bytes);
+  EXPECT_THAT(cut.comparison.method.answers, SizeIs(1));
+  EXPECT_THAT(cut.method_text, HasSubstr("propagated after layer 7"));
+}
+
+TEST(DemoDocument, WantsAParagraphThatFits) {
+  const TempFolder folder;
+  const auto engine = LoadNeedleModel();
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  DemoDocumentOptions options = ShortDocument(folder, 10);
+  options.max_document_tokens = 5;
+  EXPECT_EQ(RunDemoDocument(RealFileSystem(), *engine.value(), options).status().code(),
+            StatusCode::kLimit);
+}
+
+TEST(Demo, ReadsADocumentWithAChatModel) {
+  const TempFolder folder;
+  DemoOptions options;
+  options.model.model = "models/needle-16m";
+  options.chat_model = options.model.model;
+  options.document = ShortDocument(folder, 20).document;
+  options.context_tokens = 1024;
+  options.max_questions = 1;
+  options.page = JoinPath(folder.path(), "page.html");
+  options.quiet = true;
+  std::ostringstream out;
+  const Status status = RunDemo(options, out);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(out.str(), HasSubstr("the text of mill.txt and a question"));
+  EXPECT_THAT(out.str(), HasSubstr("what is this document about?"));
+  const Result<std::string> page = RealFileSystem().ReadFile(options.page, 1 << 20);
+  ASSERT_TRUE(page.ok()) << page.status().message();
+  EXPECT_THAT(page.value(), HasSubstr("A document read by needle-16m"));
 }
 
 TEST(Demo, AsksNoFurtherQuestionBeyondItsTime) {
@@ -122,6 +197,15 @@ TEST(Demo, SaysWhatIsWrongBeforeTheLongRuns) {
   EXPECT_EQ(code([](DemoOptions& options) { options.context_tokens = 65536; }), StatusCode::kLimit);
   EXPECT_EQ(code([](DemoOptions& options) { options.method.method = "no-such-method"; }),
             StatusCode::kInvalidArgument);
+  EXPECT_EQ(code([](DemoOptions& options) { options.chat_model = "no/such/model.gguf"; }),
+            StatusCode::kNotFound);
+  EXPECT_EQ(code([](DemoOptions& options) { options.document = "some.txt"; }),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(code([](DemoOptions& options) {
+              options.chat_model = options.model.model;
+              options.document = "no/such/text";
+            }),
+            StatusCode::kNotFound);
   EXPECT_EQ(code([](DemoOptions& options) { options.page = "no/such/folder/page.html"; }),
             StatusCode::kInvalidArgument);
 }

@@ -161,6 +161,8 @@ Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
   EvalJob job{
       .entry = &entry, .suite = suite.get(), .segmenter = segmenter.get(), .cancel = &cancel};
   FASTKV_ASSIGN_OR_RETURN(job.runs, RunsFor(options, ShapeOf(engine->config())));
+  // The profile's layer is part of what is evaluated: results of two layers do not mix.
+  for (EvalRun& run : job.runs) run.method = engine->WithModelDefaults(std::move(run.method));
   EvalIdentity identity{.suite = std::string(entry.name),
                         .model = LastPathPart(engine->model_path()),
                         .build = FASTKV_VERSION " " FASTKV_COMMIT,

@@ -57,6 +57,15 @@ std::string Summary(const PrefillReport& prefill, const DecodeReport& decode,
   return summary;
 }
 
+// The floor under a share of the tokens. Chat prompts of a line are common, and a tenth of one is
+// less than the template's own words; who names a budget gets just that.
+int64_t MinKvTokensOf(const GenerateOptions& options) {
+  constexpr int64_t kMinChatTokens = 512;
+  const MethodFlags& method = options.method;
+  const bool names_budget = method.kv_rate || method.kv_tokens || method.compression_ratio;
+  return options.min_kv_tokens.value_or(options.chat && !names_budget ? kMinChatTokens : 0);
+}
+
 // What each layer received and kept per KV head.
 Json LayersJson(const PrefillReport& prefill) {
   Json layers = Json::array();
@@ -80,6 +89,11 @@ void AddGenerateOptions(CLI::App& command, GenerateOptions& options) {
                    "With --chat, keep all that stands before the user's text and send it through "
                    "every layer");
   command
+      .add_option("--min-kv-tokens", options.min_kv_tokens,
+                  "Entries per layer and KV head that a share of the tokens never goes below "
+                  "[default: 512 with --chat where no budget is given, else 0]")
+      ->check(CLI::NonNegativeNumber);
+  command
       .add_option("-n,--max-new-tokens,--max-tokens,--n-predict", options.max_new_tokens,
                   "Tokens to generate at most")
       ->capture_default_str()
@@ -97,6 +111,7 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
   CancelFlag cancel;
   const InterruptGuard interrupt(cancel);
   FASTKV_ASSIGN_OR_RETURN(MethodConfig method, MethodConfigOf(options.method));
+  method.min_kv_tokens = MinKvTokensOf(options);
   if (options.protect_system && !options.chat) {
     return InvalidArgumentError(
         "--protect-system needs --chat, whose template has the system message");

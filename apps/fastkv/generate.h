@@ -24,6 +24,8 @@ struct GenerateOptions {
   bool chat = false;
   std::string system;
   bool protect_system = false;
+  // Not set: 512 with `chat` where no budget is given, so that short questions stay whole; else 0.
+  std::optional<int64_t> min_kv_tokens;
   int64_t max_new_tokens = 256;
   SamplingFlags sampling;
   std::vector<std::string> stop;

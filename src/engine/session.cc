@@ -144,8 +144,9 @@ Result<std::vector<Session>> Session::RunPrefillTogether(const Engine& engine,
   std::vector<std::unique_ptr<Method>> methods;
   std::vector<const Method*> borrowed;
   for (const MethodConfig& config : request.methods) {
-    FASTKV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method,
-                            CreateMethod(config, ShapeOf(engine.config())));
+    FASTKV_ASSIGN_OR_RETURN(
+        std::unique_ptr<Method> method,
+        CreateMethod(engine.WithModelDefaults(config), ShapeOf(engine.config())));
     borrowed.push_back(method.get());
     methods.push_back(std::move(method));
   }

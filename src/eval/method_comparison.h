@@ -3,6 +3,7 @@
 #ifndef FASTKV_EVAL_METHOD_COMPARISON_H_
 #define FASTKV_EVAL_METHOD_COMPARISON_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@ namespace fastkv {
 
 struct ComparedQuestion {
   std::string question;
-  std::string expected;
+  std::string expected;  // empty: answers are shown and not judged
 };
 
 struct GivenAnswer {
@@ -42,6 +43,11 @@ struct MethodComparison {
   std::vector<ComparedQuestion> questions;
   ComparedMethod baseline;
   ComparedMethod method;
+
+  bool IsJudged() const {
+    return std::any_of(questions.begin(), questions.end(),
+                       [](const ComparedQuestion& question) { return !question.expected.empty(); });
+  }
 };
 
 }  // namespace fastkv

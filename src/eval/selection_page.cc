@@ -63,28 +63,34 @@ std::string Header(const SelectionPageData& data) {
   return html;
 }
 
-std::string AnswerCell(const GivenAnswer& answer) {
-  const char* css = answer.is_right() ? "right" : answer.score > 0 ? "partly" : "wrong";
-  const char* mark = answer.is_right() ? "✓" : answer.score > 0 ? "◐" : "✗";
-  const std::string text = answer.text.empty() ? "(nothing)" : EscapeHtml(answer.text);
-  return fmt::format("<td class=\"{}\"><i>{}</i> {}</td>", css, mark, text);
+std::string AnswerText(const GivenAnswer& answer) {
+  return answer.text.empty() ? "(nothing)" : EscapeHtml(answer.text);
 }
 
-std::string Answers(const SelectionPageData& data) {
-  const MethodComparison& comparison = data.comparison;
+std::string AnswerCell(const ComparedQuestion& question, const GivenAnswer& answer) {
+  if (question.expected.empty()) return "<td>" + AnswerText(answer) + "</td>";
+  const char* css = answer.is_right() ? "right" : answer.score > 0 ? "partly" : "wrong";
+  const char* mark = answer.is_right() ? "✓" : answer.score > 0 ? "◐" : "✗";
+  return fmt::format("<td class=\"{}\"><i>{}</i> {}</td>", css, mark, AnswerText(answer));
+}
+
+// `shown`: the question whose prompt the page draws, or -1.
+std::string AnswersTable(const MethodComparison& comparison, int64_t shown) {
+  const bool is_judged = comparison.IsJudged();
   std::string html = fmt::format(
-      "<section>\n<h2>Questions and answers</h2>\n<div class=\"scroll\"><table class=\"answers\">"
-      "<thead><tr><th>Question</th><th>Expected</th><th>{}</th><th>{}</th></tr></thead><tbody>\n",
-      EscapeHtml(comparison.baseline.name), EscapeHtml(comparison.method.name));
+      "<div class=\"scroll\"><table class=\"answers\">"
+      "<thead><tr><th>Question</th>{}<th>{}</th><th>{}</th></tr></thead><tbody>\n",
+      is_judged ? "<th>Expected</th>" : "", EscapeHtml(comparison.baseline.name),
+      EscapeHtml(comparison.method.name));
   for (size_t i = 0; i < comparison.questions.size(); ++i) {
-    const bool is_shown = static_cast<int64_t>(i) == data.question_shown;
-    html += fmt::format(
-        "<tr><td>{}{}</td><td>{}</td>{}{}</tr>\n", EscapeHtml(comparison.questions[i].question),
-        is_shown ? " <small>(drawn above)</small>" : "",
-        EscapeHtml(comparison.questions[i].expected), AnswerCell(comparison.baseline.answers[i]),
-        AnswerCell(comparison.method.answers[i]));
+    const ComparedQuestion& question = comparison.questions[i];
+    html += fmt::format("<tr><td>{}{}</td>{}{}{}</tr>\n", EscapeHtml(question.question),
+                        static_cast<int64_t>(i) == shown ? " <small>(drawn above)</small>" : "",
+                        is_judged ? "<td>" + EscapeHtml(question.expected) + "</td>" : "",
+                        AnswerCell(question, comparison.baseline.answers[i]),
+                        AnswerCell(question, comparison.method.answers[i]));
   }
-  return html + "</tbody></table></div>\n</section>\n";
+  return html + "</tbody></table></div>\n";
 }
 
 std::string ResultRow(const std::string& name, const std::string& full, const std::string& method,
@@ -93,13 +99,12 @@ std::string ResultRow(const std::string& name, const std::string& full, const st
                      change);
 }
 
-std::string Results(const MethodComparison& comparison) {
+std::string ResultsTable(const MethodComparison& comparison) {
   const ComparedMethod& full = comparison.baseline;
   const ComparedMethod& method = comparison.method;
   const size_t num_questions = comparison.questions.size();
   std::string html = fmt::format(
-      "<section>\n<h2>Measured</h2>\n<div class=\"scroll\"><table "
-      "class=\"results\"><thead><tr><th></th>"
+      "<div class=\"scroll\"><table class=\"results\"><thead><tr><th></th>"
       "<th>{}</th><th>{}</th><th></th></tr></thead><tbody>\n",
       EscapeHtml(full.name), EscapeHtml(method.name));
   html += ResultRow("Time to first token", HumanDuration(full.first_token_ms),
@@ -112,13 +117,26 @@ std::string Results(const MethodComparison& comparison) {
   html += ResultRow("KV memory held", HumanBytes(full.kv_bytes), HumanBytes(method.kv_bytes),
                     HumanChange(static_cast<double>(full.kv_bytes),
                                 static_cast<double>(method.kv_bytes), "smaller", "larger"));
-  html += ResultRow("Right answers", fmt::format("{} of {}", full.NumRight(), num_questions),
-                    fmt::format("{} of {}", method.NumRight(), num_questions), "");
+  if (comparison.IsJudged()) {
+    html += ResultRow("Right answers", fmt::format("{} of {}", full.NumRight(), num_questions),
+                      fmt::format("{} of {}", method.NumRight(), num_questions), "");
+  }
   return html +
          fmt::format(
              "</tbody></table></div>\n<p class=\"note\">Medians over {} question{}. KV memory is "
-             "what the cache holds after the prompt, from its allocations.</p>\n</section>\n",
+             "what the cache holds after the prompt, from its allocations.</p>\n",
              num_questions, num_questions == 1 ? "" : "s");
+}
+
+std::string Document(const DocumentSection& document) {
+  const MethodComparison& comparison = document.comparison;
+  return fmt::format(
+             "<section>\n<h2>A document read by {}</h2>\n<p class=\"note\">{} and one question, a "
+             "prompt of {} tokens. {}.</p>\n",
+             EscapeHtml(comparison.model),
+             (document.is_cut ? "The beginning of " : "The text of ") + EscapeHtml(document.name),
+             HumanCount(comparison.prompt_tokens), EscapeHtml(document.method_text)) +
+         ResultsTable(comparison) + AnswersTable(comparison, /*shown=*/-1) + "</section>\n";
 }
 
 std::string Zooms(const SelectionPageData& data) {
@@ -134,6 +152,11 @@ std::string Zooms(const SelectionPageData& data) {
   return html + "</section>\n";
 }
 
+void CheckAnswers(const MethodComparison& comparison) {
+  FASTKV_CHECK_EQ(comparison.baseline.answers.size(), comparison.questions.size());
+  FASTKV_CHECK_EQ(comparison.method.answers.size(), comparison.questions.size());
+}
+
 void CheckData(const SelectionPageData& data) {
   const auto num_tokens = static_cast<int64_t>(data.token_texts.size());
   const auto num_questions = static_cast<int64_t>(data.comparison.questions.size());
@@ -142,8 +165,8 @@ void CheckData(const SelectionPageData& data) {
   for (const LayerSelection& layer : data.layers) FASTKV_CHECK(!layer.kept_per_head.empty());
   FASTKV_CHECK_GE(data.question_shown, 0);
   FASTKV_CHECK_LT(data.question_shown, num_questions);
-  FASTKV_CHECK_EQ(data.comparison.baseline.answers.size(), num_questions);
-  FASTKV_CHECK_EQ(data.comparison.method.answers.size(), num_questions);
+  CheckAnswers(data.comparison);
+  if (data.document) CheckAnswers(data.document->comparison);
   for (const MarkedFact& fact : data.facts) {
     FASTKV_CHECK_LE(0, fact.sentence.first);
     FASTKV_CHECK_LE(fact.sentence.first, fact.value.first);
@@ -173,8 +196,10 @@ std::string RenderSelectionPage(const SelectionPageData& data) {
   html += RenderSelectionMap(data);
   html += "</section>\n";
   html += Zooms(data);
-  html += Answers(data);
-  html += Results(data.comparison);
+  html += "<section>\n<h2>Questions and answers</h2>\n" +
+          AnswersTable(data.comparison, data.question_shown) + "</section>\n";
+  html += "<section>\n<h2>Measured</h2>\n" + ResultsTable(data.comparison) + "</section>\n";
+  if (data.document) html += Document(*data.document);
   html += fmt::format("<footer>Made by <code>{}</code></footer>\n</main>\n</body>\n</html>\n",
                       EscapeHtml(data.command));
   return html;

@@ -4,6 +4,7 @@
 #define FASTKV_EVAL_SELECTION_PAGE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,14 @@ struct LayerSelection {
   std::vector<std::vector<int32_t>> kept_per_head;  // [num_kv_heads], ascending original positions
 };
 
+// What came of a further text that was read with both methods.
+struct DocumentSection {
+  std::string name;         // what was read: "GPL-3"
+  bool is_cut = false;      // only the beginning was read
+  std::string method_text;  // as in SelectionPageData
+  MethodComparison comparison;
+};
+
 struct SelectionPageData {
   MethodComparison comparison;
   std::string method_text;     // the settings as one phrase: "TSP 20 % after layer 7, KV 10 %"
@@ -40,6 +49,7 @@ struct SelectionPageData {
   int64_t tsp_layer = -1;              // layer after which only `propagated` go on; -1: none
   std::vector<int32_t> propagated;     // ascending positions; empty when tsp_layer is -1
   std::vector<MarkedFact> facts;
+  std::optional<DocumentSection> document;  // shown behind the rest
 };
 
 // The page as text, below 1 MB for up to 64 layers. Everything in `data` is escaped.

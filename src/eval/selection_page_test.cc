@@ -69,6 +69,28 @@ TEST(SelectionPage, CountsHeadsWhereDotsWouldBeTooMany) {
   EXPECT_THAT(RenderSelectionPage(data), HasSubstr("<span class=\"dots\">1/8</span>"));
 }
 
+TEST(SelectionPage, ShowsADocumentBehindTheRest) {
+  SelectionPageData data = SmallData();
+  EXPECT_THAT(RenderSelectionPage(data), Not(HasSubstr("A document read by")));
+  data.document.emplace();
+  data.document->name = "a<b";
+  data.document->is_cut = true;
+  data.document->method_text = "TSP 20 %";
+  data.document->comparison = {.model = "chatty",
+                               .machine = "1 core",
+                               .prompt_tokens = 7000,
+                               .questions = {{"What is it about?", ""}},
+                               .baseline = {"full context", 9000, 30, 4096, {{"Mills", 0}}},
+                               .method = {"FastKV", 3000, 10, 1024, {{"Rivers", 0}}}};
+  const std::string html = RenderSelectionPage(data);
+  ExpectBalanced(html);
+  EXPECT_THAT(html, HasSubstr("A document read by chatty"));
+  EXPECT_THAT(html,
+              HasSubstr("The beginning of a&lt;b and one question, a prompt of 7,000 tokens"));
+  EXPECT_THAT(html, HasSubstr("<td>What is it about?</td><td>Mills</td><td>Rivers</td>"));
+  EXPECT_EQ(Occurrences(html, "Right answers</th>"), 1u) << "the document's answers are not judged";
+}
+
 TEST(SelectionPage, TellsResultsAndAnswers) {
   const std::string html = RenderSelectionPage(SmallData());
   EXPECT_THAT(html, HasSubstr("4.0× sooner"));

@@ -115,6 +115,22 @@ TEST_F(ModelProfileTest, PublishedModelsAreRecognised) {
   EXPECT_EQ(TspLayerWithoutProfile(config).layer, 19);
 }
 
+TEST_F(ModelProfileTest, TheMeasuredProfileIsOfSmolLm2) {
+  ModelConfig config;
+  config.num_layers = 30;
+  config.hidden_size = 576;
+  config.num_q_heads = 9;
+  config.num_kv_heads = 3;
+  config.head_dim = 64;
+  config.intermediate_size = 1536;
+  config.vocab_size = 49152;
+  config.rope.theta = 100000;
+  const auto found = FindDefaultTspLayer(RealFileSystem(), "models/none.gguf",
+                                         "docs/results/calibrate-smollm2.json", config);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ(found->layer, 21);
+}
+
 TEST_F(ModelProfileTest, DamagedProfilesAreErrorsThatSayWhatToDo) {
   EXPECT_EQ(ErrorOf("{\"format\": \"fastkv-prof").code(), StatusCode::kFormat);
   EXPECT_EQ(ErrorOf("[]").code(), StatusCode::kFormat);
