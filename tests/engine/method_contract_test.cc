@@ -11,6 +11,7 @@
 #include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "method/adaptive_rules.h"
+#include "method/query_agnostic.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/unpack_testdata.h"
 
@@ -315,6 +316,48 @@ TEST_P(MethodContractTest, AForkGoesOnAsItsOriginalDoes) {
   for (int64_t layer = 0; layer < engine_->config().num_layers; ++layer) {
     EXPECT_EQ(fork.PositionsOf(layer, 1).value(), session.PositionsOf(layer, 1).value());
   }
+}
+
+// The entries of a context that are kept before a question, which is protected, so that its length
+// alone takes room from the context.
+std::vector<std::vector<int32_t>> KeptBefore(const Engine& engine, std::vector<int32_t> ids,
+                                             std::span<const int32_t> question,
+                                             MethodConfig method) {
+  const auto context_tokens = static_cast<int32_t>(ids.size());
+  ids.insert(ids.end(), question.begin(), question.end());
+  method.protect_last = static_cast<int64_t>(question.size());
+  std::vector<std::vector<int32_t>> kept;
+  for (const auto& heads : RunPrompt(engine, ids, method, 1).kept) {
+    for (std::vector<int32_t> positions : heads) {
+      positions.erase(std::lower_bound(positions.begin(), positions.end(), context_tokens),
+                      positions.end());
+      kept.push_back(std::move(positions));
+    }
+  }
+  return kept;
+}
+
+TEST_P(MethodContractTest, TheQuestionsTokensDoNotMoveWhatAQueryAgnosticMethodKeeps) {
+  const bool is_agnostic = IsQueryAgnostic(
+      CreateMethod(Method(), ShapeOf(engine_->config())).value()->Plan(1 << 20).value());
+  const std::vector<std::string> agnostic = {"full", "streamingllm", "knorm", "keydiff",
+                                             "expected-attention"};
+  EXPECT_EQ(is_agnostic,
+            std::find(agnostic.begin(), agnostic.end(), Method().name) != agnostic.end());
+  const std::vector<int32_t> context = Ids(300);
+  const int64_t vocab_size = engine_->config().vocab_size;
+  const auto one = KeptBefore(*engine_, context, RandomIds(4, 21, vocab_size), Method());
+  const auto other = KeptBefore(*engine_, context, RandomIds(4, 22, vocab_size), Method());
+  size_t total = 0;
+  size_t common = 0;
+  for (size_t i = 0; i < one.size(); ++i) {
+    std::vector<int32_t> both;
+    std::set_intersection(one[i].begin(), one[i].end(), other[i].begin(), other[i].end(),
+                          std::back_inserter(both));
+    common += both.size();
+    total += std::max(one[i].size(), other[i].size());
+  }
+  printf("SHARE %s %f\n", Method().name.c_str(), double(common) / double(total));
 }
 
 TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
