@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <span>
 #include <string>
@@ -337,27 +338,34 @@ std::vector<std::vector<int32_t>> KeptBefore(const Engine& engine, std::vector<i
   return kept;
 }
 
-TEST_P(MethodContractTest, TheQuestionsTokensDoNotMoveWhatAQueryAgnosticMethodKeeps) {
-  const bool is_agnostic = IsQueryAgnostic(
-      CreateMethod(Method(), ShapeOf(engine_->config())).value()->Plan(1 << 20).value());
-  const std::vector<std::string> agnostic = {"full", "streamingllm", "knorm", "keydiff",
-                                             "expected-attention"};
+TEST_P(MethodContractTest, AQuestionsTokensDoNotMoveWhatAQueryAgnosticMethodKeeps) {
+  const auto method = CreateMethod(Method(), ShapeOf(engine_->config())).value();
+  const bool is_agnostic = IsQueryAgnostic(method->Plan(1 << 20).value());
+  const std::string& name = Method().name;
+  // A question's tokens are a few among all whose keys or queries give the mean.
+  const bool takes_means = name == "keydiff" || name == "expected-attention";
   EXPECT_EQ(is_agnostic,
-            std::find(agnostic.begin(), agnostic.end(), Method().name) != agnostic.end());
+            takes_means || name == "full" || name == "streamingllm" || name == "knorm");
+  if (!is_agnostic) return;
+  MethodConfig config = Method();
+  config.kv = Budget::Tokens(60);
   const std::vector<int32_t> context = Ids(300);
-  const int64_t vocab_size = engine_->config().vocab_size;
-  const auto one = KeptBefore(*engine_, context, RandomIds(4, 21, vocab_size), Method());
-  const auto other = KeptBefore(*engine_, context, RandomIds(4, 22, vocab_size), Method());
-  size_t total = 0;
-  size_t common = 0;
-  for (size_t i = 0; i < one.size(); ++i) {
-    std::vector<int32_t> both;
-    std::set_intersection(one[i].begin(), one[i].end(), other[i].begin(), other[i].end(),
-                          std::back_inserter(both));
-    common += both.size();
-    total += std::max(one[i].size(), other[i].size());
+  const auto one = KeptBefore(*engine_, context, Ids(4, 21), config);
+  const auto other = KeptBefore(*engine_, context, Ids(4, 22), config);
+  if (!takes_means) {
+    EXPECT_EQ(one, other);
+    return;
   }
-  printf("SHARE %s %f\n", Method().name.c_str(), double(common) / double(total));
+  size_t num_kept = 0;
+  size_t num_common = 0;
+  for (size_t i = 0; i < one.size(); ++i) {
+    std::vector<int32_t> common;
+    std::set_intersection(one[i].begin(), one[i].end(), other[i].begin(), other[i].end(),
+                          std::back_inserter(common));
+    num_common += common.size();
+    num_kept += one[i].size();
+  }
+  EXPECT_GE(static_cast<double>(num_common), 0.9 * static_cast<double>(num_kept));
 }
 
 TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
