@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/model_shape.h"
 #include "model/model_folder.h"
 
 namespace fastkv {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/model_shape.h"
@@ -117,7 +118,8 @@ TEST_F(SharedContextTest, QuestionsOfAContextComeTogetherAndDiffer) {
     EXPECT_NE(ContextOf(samples[kQuestions]), ContextOf(samples[0]));
     for (const EvalSample& sample : samples) {
       const std::string context = tokenizer().Decode(ContextOf(sample));
-      EXPECT_THAT(context, ::testing::EndsWith("."));
+      // In a template, the full stop is one token with what comes behind it.
+      if (!wrapped) EXPECT_THAT(context, ::testing::EndsWith("."));
       EXPECT_THAT(context, ::testing::HasSubstr(sample.expected[0].get<std::string>()));
       EXPECT_THAT(context, ::testing::Not(::testing::HasSubstr(sample.question)));
     }
