@@ -119,7 +119,7 @@ TEST_F(SharedContextTest, QuestionsOfAContextComeTogetherAndDiffer) {
     for (const EvalSample& sample : samples) {
       const std::string context = tokenizer().Decode(ContextOf(sample));
       // In a template, the full stop is one token with what comes behind it.
-      if (!wrapped) EXPECT_THAT(context, ::testing::EndsWith("."));
+      EXPECT_TRUE(wrapped || context.ends_with('.')) << context;
       EXPECT_THAT(context, ::testing::HasSubstr(sample.expected[0].get<std::string>()));
       EXPECT_THAT(context, ::testing::Not(::testing::HasSubstr(sample.question)));
     }
