@@ -190,6 +190,34 @@ class Eval(CliTest):
         self.fails(run("eval", "merge", *parts[:2], "--output", self.folder / "other"), 2, "shard 2/3 is missing")
         self.fails(run("eval", "merge", *parts), 2, "--output")
 
+    def test_questions_share_their_context(self):
+        several = ("--samples", 4, "--questions-per-context", 3, "--tasks", "number", "--methods", "full,knorm,snapkv",
+                   "--length", 384)
+        shared = (*several, "--share-context")
+        self.evaluate("alone", *several)
+        self.evaluate("whole", *shared)
+        whole = self.compared("whole")
+        self.assertIn(b"without their questions, by full, knorm 10 %;", whole["summary.md"])
+        for one, other in zip(self.lines("alone"), self.lines("whole")):
+            self.assertEqual(one["prompt_hash"], other["prompt_hash"])
+            if one["run"] != "knorm 10 %":
+                self.assertEqual(one["output_ids"], other["output_ids"])
+        self.fails(run(*self.command("alone", *shared)), 2, "holds another evaluation", "shares_context")
+
+        lines = whole["samples.jsonl"].splitlines(keepends=True)
+        for num_done in (2, 4, 6):
+            with self.subTest(num_done=num_done):
+                path = self.folder / "whole" / "samples.jsonl"
+                path.write_bytes(b"".join(lines[:num_done]))
+                self.evaluate("whole", *shared)
+                self.assertEqual(self.compared("whole"), whole)
+
+        for part in (1, 2):
+            self.evaluate(f"part{part}", *shared, "--shard", f"{part}/2")
+        self.succeeds(run("eval", "merge", self.folder / "part1", self.folder / "part2",
+                          "--output", self.folder / "merged"))
+        self.assertEqual(self.compared("merged"), whole)
+
     def test_rescoring(self):
         self.evaluate("out")
         before = self.compared("out")
@@ -211,6 +239,9 @@ class Eval(CliTest):
                                  (("eval", "needle-tasks", "--methods", "full,none", "--output", self.folder / "out"), "none"),
                                  (("eval", "niah", "--data", self.folder, "--length", 600, "--output", self.folder / "out"),
                                   "no essays"),
+                                 (self.command("out", "--questions-per-context", 65), "--questions-per-context"),
+                                 (self.command("out", "--questions-per-context", 2, suite="niah"), "needle-tasks"),
+                                 (self.command("out", "--share-context", suite="niah"), "longbench"),
                                  (("eval", "--rescore", "--output", self.folder / "nothing"), "manifest.json")):
             with self.subTest(arguments[1:]):
                 self.fails(run(*arguments), 2, named)

@@ -30,6 +30,7 @@ namespace {
 
 const std::vector<std::string> kDefaultMethods = {"full", "fastkv"};
 constexpr int64_t kMaxSamples = 100'000;
+constexpr int64_t kMaxQuestionsPerContext = 64;
 
 std::string LastPathPart(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -81,6 +82,23 @@ Status CheckLengths(const Suite& suite, const ModelConfig& config) {
         fmt::format("--length: the model allows {} tokens, got {}; ask for shorter "
                     "prompts",
                     config.max_position_embeddings, key.length));
+  }
+  return OkStatus();
+}
+
+// Refuses what the suite would not heed.
+Status CheckContextOptions(const EvalOptions& options) {
+  if (options.questions_per_context > 1 && options.suite != "needle-tasks") {
+    return InvalidArgumentError("--questions-per-context: expected the suite needle-tasks, got " +
+                                Quoted(options.suite));
+  }
+  const auto asks_again = {"needle-tasks", "longbench", "infinitebench"};
+  if (options.share_context &&
+      std::find(asks_again.begin(), asks_again.end(), options.suite) == asks_again.end()) {
+    return InvalidArgumentError(
+        "--share-context: expected a suite with several questions about one context "
+        "(needle-tasks, longbench or infinitebench), got " +
+        Quoted(options.suite));
   }
   return OkStatus();
 }
@@ -150,11 +168,14 @@ Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
                              .lengths = options.lengths,
                              .depths = options.depths,
                              .num_samples = options.num_samples,
-                             .seed = options.seed};
+                             .seed = options.seed,
+                             .share_context = options.share_context,
+                             .questions_per_context = options.questions_per_context};
   if (options.chat) {
     FASTKV_ASSIGN_OR_RETURN(ChatTemplate loaded, ChatTemplate::Load(files, engine->model_path()));
     suite_options.chat_template = &chat.emplace(std::move(loaded));
   }
+  FASTKV_RETURN_IF_ERROR(CheckContextOptions(options));
   FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Suite> suite, entry.create(suite_options));
   FASTKV_RETURN_IF_ERROR(CheckLengths(*suite, engine->config()));
 
@@ -163,6 +184,9 @@ Result<Json> RunSuite(const EvalOptions& options, const SuiteEntry& entry) {
   FASTKV_ASSIGN_OR_RETURN(job.runs, RunsFor(options, ShapeOf(engine->config())));
   // The profile's layer is part of what is evaluated: results of two layers do not mix.
   for (EvalRun& run : job.runs) run.method = engine->WithModelDefaults(std::move(run.method));
+  if (options.share_context) {
+    FASTKV_RETURN_IF_ERROR(ShareContexts(job.runs, ShapeOf(engine->config())));
+  }
   EvalIdentity identity{.suite = std::string(entry.name),
                         .model = LastPathPart(engine->model_path()),
                         .build = FASTKV_VERSION " " FASTKV_COMMIT,
@@ -217,6 +241,14 @@ void AddEvalOptions(CLI::App& command, EvalOptions& options) {
       .add_option("--samples,--limit", options.num_samples,
                   "Samples of each task and length [default: the suite's]")
       ->check(CLI::Range(int64_t{1}, kMaxSamples));
+  command
+      .add_option("--questions-per-context", options.questions_per_context,
+                  "needle-tasks: consecutive samples that ask about one context")
+      ->check(CLI::Range(int64_t{1}, kMaxQuestionsPerContext))
+      ->capture_default_str();
+  command.add_flag("--share-context", options.share_context,
+                   "Methods that do not look at the question compress each context once, without "
+                   "it, and every question is appended; others run as without this");
   command.add_option("-s,--seed", options.seed, "Seed of the samples")->capture_default_str();
   command.add_option("--data", options.data_folder,
                      "Folder with the suite's data, where it needs or takes some");

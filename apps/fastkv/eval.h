@@ -26,6 +26,8 @@ struct EvalOptions {
   std::vector<double> depths;
   int64_t num_samples = 0;
   uint64_t seed = 1;
+  int64_t questions_per_context = 1;
+  bool share_context = false;
   std::string data_folder;
   std::string profile;
   std::string jieba_folder;

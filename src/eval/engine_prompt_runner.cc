@@ -1,6 +1,7 @@
 #include "eval/engine_prompt_runner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -8,7 +9,6 @@
 #include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "engine/stop_strings.h"
-#include "eval/prefill_groups.h"
 #include "method/method.h"
 
 namespace fastkv {
@@ -40,12 +40,12 @@ std::vector<Result<PromptAnswer>> EnginePromptRunner::Answer(
   double done_cost = 0;
   const auto first = static_cast<size_t>(num_done);
   std::vector<std::optional<Result<PromptAnswer>>> answers(runs.size());
-  for (const PrefillGroup& group : GroupRuns(engine_.config(), runs, num_tokens)) {
+  for (const PrefillGroup& group :
+       GroupRuns(engine_.config(), runs, num_tokens, sample.context_tokens)) {
     if (group.runs.back() < first) continue;
-    std::vector<MethodConfig> methods;
-    for (const size_t run : group.runs) methods.push_back(runs[run].method);
-    Result<ReadSessions> read = Read(sample, methods, [&](double share) {
-      if (on_progress) on_progress((done_cost + share * group.flops) / total_cost);
+    const auto read = ReadFor(sample, group, runs, [&](double share) {
+      const double done = (done_cost + share * group.flops) / total_cost;
+      if (on_progress) on_progress(std::min(done, 1.0));
     });
     for (size_t i = 0; i < group.runs.size(); ++i) {
       if (group.runs[i] < first) continue;
@@ -54,8 +54,10 @@ std::vector<Result<PromptAnswer>> EnginePromptRunner::Answer(
         answer.emplace(read.status());
         continue;
       }
-      answer.emplace(AnswerWith(sample, read->sessions[i]));
-      if (answer->ok()) answer->value().runs_in_prefill = read->runs_in_prefill;
+      ReadSessions& prefill = **read;
+      answer.emplace(group.reads_context ? AnswerBehind(sample, prefill.sessions[i])
+                                         : AnswerWith(sample, prefill.sessions[i]));
+      if (answer->ok()) answer->value().runs_in_prefill = prefill.runs_in_prefill;
     }
     done_cost += group.flops;
   }
@@ -67,18 +69,40 @@ std::vector<Result<PromptAnswer>> EnginePromptRunner::Answer(
 double EnginePromptRunner::Cost(int64_t prompt_tokens, std::span<const EvalRun> runs,
                                 int64_t num_done) const {
   double cost = 0;
-  for (const PrefillGroup& group : GroupRuns(engine_.config(), runs, prompt_tokens)) {
+  for (const PrefillGroup& group :
+       GroupRuns(engine_.config(), runs, prompt_tokens, /*context_tokens=*/0)) {
     if (group.runs.back() >= static_cast<size_t>(num_done)) cost += group.flops;
   }
   return std::max(cost, 1.0);
 }
 
+Result<std::shared_ptr<EnginePromptRunner::ReadSessions>> EnginePromptRunner::ReadFor(
+    const EvalSample& sample, const PrefillGroup& group, std::span<const EvalRun> runs,
+    const std::function<void(double)>& on_progress) {
+  std::span<const int32_t> ids = sample.ids;
+  if (group.reads_context) {
+    ids = ids.first(static_cast<size_t>(sample.context_tokens));
+    if (!std::equal(ids.begin(), ids.end(), context_ids_.begin(), context_ids_.end())) {
+      contexts_.clear();
+      context_ids_.assign(ids.begin(), ids.end());
+    }
+    const auto held = contexts_.find(group.runs.front());
+    if (held != contexts_.end()) return held->second;
+  }
+  std::vector<MethodConfig> methods;
+  for (const size_t run : group.runs) methods.push_back(runs[run].method);
+  FASTKV_ASSIGN_OR_RETURN(ReadSessions read, Read(ids, methods, on_progress));
+  auto shared = std::make_shared<ReadSessions>(std::move(read));
+  if (group.reads_context) contexts_[group.runs.front()] = shared;
+  return shared;
+}
+
 Result<EnginePromptRunner::ReadSessions> EnginePromptRunner::Read(
-    const EvalSample& sample, std::span<const MethodConfig> methods,
-    const std::function<void(double)>& on_progress) const {
+    std::span<const int32_t> ids, std::span<const MethodConfig> methods,
+    const std::function<void(double)>& on_progress) {
   const auto read = [&](std::span<const MethodConfig> some) {
     return Session::PrefillTogether(engine_,
-                                    {.ids = sample.ids,
+                                    {.ids = ids,
                                      .methods = {some.begin(), some.end()},
                                      .options = {.cancel = cancel_},
                                      .on_progress = [&](const PrefillProgress& progress) {
@@ -86,6 +110,11 @@ Result<EnginePromptRunner::ReadSessions> EnginePromptRunner::Read(
                                      }});
   };
   Result<std::vector<Session>> together = read(methods);
+  if (together.status().code() == StatusCode::kMemory && !contexts_.empty()) {
+    // What fits must not depend on the samples before.
+    contexts_.clear();
+    together = read(methods);
+  }
   if (together.ok()) {
     return ReadSessions{.sessions = std::move(together).value(),
                         .runs_in_prefill = static_cast<int64_t>(methods.size())};
@@ -108,14 +137,41 @@ Result<PromptAnswer> EnginePromptRunner::AnswerWith(const EvalSample& sample, Se
                           CreateMethod({.name = "full"}, ShapeOf(engine_.config())));
   FASTKV_ASSIGN_OR_RETURN(const PrefillPlan full_plan,
                           full->Plan(static_cast<int64_t>(sample.ids.size())));
+  const int64_t context_tokens = prefill.plan.prompt_tokens;
+  const int64_t num_appended = static_cast<int64_t>(sample.ids.size()) - context_tokens;
+  const int64_t appended_bytes = prefill.full_kv_bytes / context_tokens * num_appended;
   PromptAnswer answer;
-  answer.kv_bytes = prefill.kv_bytes;
-  answer.full_kv_bytes = prefill.full_kv_bytes;
-  answer.prefill_flops = FlopsOf(prefill.plan);
+  answer.kv_bytes = prefill.kv_bytes + appended_bytes;
+  answer.full_kv_bytes = prefill.full_kv_bytes + appended_bytes;
+  answer.prefill_flops = FlopsOf(prefill.plan) + AppendFlops(prefill.plan, num_appended);
   answer.full_prefill_flops = FlopsOf(full_plan);
   answer.prefill_ms = prefill.prefill_ms;
   FASTKV_RETURN_IF_ERROR(Generate(sample, session, answer));
   return answer;
+}
+
+Result<PromptAnswer> EnginePromptRunner::AnswerBehind(const EvalSample& sample,
+                                                      const Session& context) {
+  const auto start = std::chrono::steady_clock::now();
+  FASTKV_ASSIGN_OR_RETURN(Session session, context.Fork());
+  const auto question = std::span(sample.ids).subspan(static_cast<size_t>(sample.context_tokens));
+  FASTKV_RETURN_IF_ERROR(session.Append(question, cancel_));
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start;
+  FASTKV_ASSIGN_OR_RETURN(PromptAnswer answer, AnswerWith(sample, session));
+  answer.prefill_ms += elapsed.count();
+  return answer;
+}
+
+double EnginePromptRunner::AppendFlops(const PrefillPlan& plan, int64_t num_tokens) const {
+  double flops = 0;
+  for (size_t i = 0; i < plan.layers.size(); ++i) {
+    const int64_t begin = plan.layers[i].kv_len;
+    const int64_t end = begin + num_tokens;
+    flops += LayerFlops(engine_.config(), {.tokens_in = end, .kv_len = end, .tokens_out = end},
+                        static_cast<int64_t>(i), begin, end, /*last_layer_rows=*/num_tokens);
+  }
+  return flops;
 }
 
 double EnginePromptRunner::FlopsOf(const PrefillPlan& plan) const {

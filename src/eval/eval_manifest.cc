@@ -172,6 +172,18 @@ std::string CommandOf(const Json& identity) {
          ": " + labels + details;
 }
 
+std::string SharedContextNote(const Json& identity) {
+  std::string labels;
+  for (const Json& run : RunsOf(identity)) {
+    const Json* shares = run.is_object() ? Member(run, "shares_context") : nullptr;
+    if (shares == nullptr || *shares != Json(true)) continue;
+    labels += (labels.empty() ? "" : ", ") + TextField(run, "label");
+  }
+  if (labels.empty()) return {};
+  return "Contexts were compressed once, without their questions, by " + labels +
+         "; other runs compress every context together with its question.";
+}
+
 std::string TextField(const Json& object, std::string_view name) {
   if (!object.is_object()) return {};
   const Json* member = Member(object, std::string(name));

@@ -48,6 +48,9 @@ Json MakeIdentity(const EvalIdentity& parts, const Suite& suite, std::span<const
 // What was run, as one line for people: from the identity alone, without paths.
 std::string CommandOf(const Json& identity);
 
+// A sentence about the runs that compressed contexts without their questions; "" where none did.
+std::string SharedContextNote(const Json& identity);
+
 // Of an identity that was read from a file and may hold anything: a text, "" where there is none,
 // and the list of runs, empty where there is none.
 std::string TextField(const Json& object, std::string_view name);

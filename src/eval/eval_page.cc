@@ -197,6 +197,8 @@ std::string RenderEvalPage(const EvalManifest& manifest, const EvalSummary& summ
   html += "<section>\n<h2>Sample by sample</h2>\n";
   html += RenderSampleList(records, kMaxSampleListBytes);
   html += "</section>\n";
+  const std::string note = SharedContextNote(manifest.identity);
+  if (!note.empty()) html += "<p>" + EscapeHtml(note) + "</p>\n";
   html +=
       fmt::format("<footer><code>{}</code><br>model {} · evaluation {}</footer>\n",
                   EscapeHtml(CommandOf(manifest.identity)),

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "method/method.h"
+#include "method/query_agnostic.h"
 
 namespace fastkv {
 namespace {
@@ -75,6 +76,15 @@ Result<std::vector<EvalRun>> MakeEvalRuns(std::span<const std::string> methods,
   return runs;
 }
 
+Status ShareContexts(std::span<EvalRun> runs, const ModelShape& shape) {
+  for (EvalRun& run : runs) {
+    FASTKV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> method, CreateMethod(run.method, shape));
+    FASTKV_ASSIGN_OR_RETURN(const PrefillPlan plan, method->Plan(kProbeTokens));
+    run.shares_context = IsQueryAgnostic(plan);
+  }
+  return OkStatus();
+}
+
 Json RunSettings(const EvalRun& run) {
   const MethodConfig& method = run.method;
   const auto or_null = [](const std::optional<int64_t>& value) {
@@ -107,6 +117,7 @@ Json RunSettings(const EvalRun& run) {
   for (const PromptSpan& span : method.protect) {
     json["protect"].push_back(Json::array({span.begin, span.end}));
   }
+  if (run.shares_context) json["shares_context"] = true;
   return json;
 }
 

@@ -243,6 +243,8 @@ std::string SummaryMarkdown(const EvalManifest& manifest, const EvalSummary& sum
       "intervals by resampling.\n",
       TextField(identity, "suite"), TextField(identity, "profile"), TextField(identity, "model"),
       summary.num_samples);
+  const std::string note = SharedContextNote(identity);
+  if (!note.empty()) text += "\n" + note + "\n";
   std::set<int64_t> lengths;
   for (const EvalColumn& column : summary.columns) lengths.insert(column.length);
   for (const int64_t length : lengths) {

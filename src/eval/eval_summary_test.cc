@@ -147,6 +147,13 @@ TEST(EvalSummary, TablesHoldTheNumbers) {
   EXPECT_THAT(markdown, HasSubstr("| snapkv 10 % | 50.0 (50.0-50.0) | 0.0 (0.0-0.0) |\n"));
   EXPECT_THAT(markdown, HasSubstr("| snapkv 10 % | 25.0 (25.0-25.0) | -25.0 (-25.0 to -25.0) | "
                                   "10.0 % | 99.0 % |\n"));
+  EXPECT_EQ(markdown.find("Contexts"), markdown.npos);
+  EvalManifest shared = results.Manifest();
+  shared.identity["runs"][0]["shares_context"] = true;
+  for (const std::string& text :
+       {SummaryMarkdown(shared, summary), RenderEvalPage(shared, summary, {})}) {
+    EXPECT_THAT(text, HasSubstr("without their questions, by full; other runs"));
+  }
   const std::string csv = SummaryCsv(summary);
   EXPECT_THAT(csv, HasSubstr("\nsnapkv 10 %,snapkv,number,1024,4,0,0.5,0.5,0.5,0.1,0.99\n"));
   EXPECT_THAT(csv, HasSubstr("\nfull,full,average,,5,0,0.5,0.5,0.5,1,1\n"));

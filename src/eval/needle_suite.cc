@@ -30,9 +30,13 @@ class NeedleSuite final : public Suite {
       : options_(std::move(options)), template_tokens_(template_tokens) {
     for (const int64_t length : options_.lengths) {
       // Tasks take turns, so that a run that was stopped has some of each.
-      for (int64_t i = 0; i < options_.num_samples; ++i) {
+      const int64_t num_questions = options_.questions_per_context;
+      for (int64_t first = 0; first < options_.num_samples; first += num_questions) {
+        const int64_t end = std::min(first + num_questions, options_.num_samples);
         for (const std::string& task : options_.tasks) {
-          keys_.push_back({.task = task, .length = length, .depth = std::nullopt, .index = i});
+          for (int64_t i = first; i < end; ++i) {
+            keys_.push_back({.task = task, .length = length, .depth = std::nullopt, .index = i});
+          }
         }
       }
     }
@@ -47,20 +51,31 @@ class NeedleSuite final : public Suite {
     settings["samples"] = options_.num_samples;
     settings["seed"] = options_.seed;
     settings["chat_template"] = options_.chat_template != nullptr;
+    if (options_.questions_per_context > 1) {
+      settings["questions_per_context"] = options_.questions_per_context;
+    }
+    if (options_.share_context) settings["share_context"] = true;
     return settings;
   }
 
   std::span<const SampleKey> keys() const override { return keys_; }
 
   Result<EvalSample> Make(const SampleKey& key) const override {
-    const std::string name =
-        key.task + "/" + std::to_string(key.length) + "/" + std::to_string(key.index);
+    const int64_t num_questions = options_.questions_per_context;
+    const std::string name = key.task + "/" + std::to_string(key.length) + "/" +
+                             std::to_string(key.index / num_questions);
+    const std::vector<std::string_view> questions(static_cast<size_t>(num_questions), key.task);
     FASTKV_ASSIGN_OR_RETURN(
-        const NeedleSample needle,
-        MakeNeedleSample(key.task, key.length - template_tokens_, SampleSeed(options_.seed, name),
-                         NeedleTokenCounter(*options_.tokenizer)));
+        const std::vector<NeedleSample> needles,
+        MakeNeedleContextWithQuestions(questions, key.length - template_tokens_,
+                                       SampleSeed(options_.seed, name),
+                                       NeedleTokenCounter(*options_.tokenizer)));
+    const NeedleSample& needle = needles[static_cast<size_t>(key.index % num_questions)];
     EvalSample sample;
     FASTKV_ASSIGN_OR_RETURN(sample.ids, Encode(needle));
+    if (options_.share_context) {
+      FASTKV_ASSIGN_OR_RETURN(sample.context_tokens, ContextTokens(needle, sample.ids));
+    }
     sample.max_new_tokens = kMaxAnswerTokens;
     sample.expected = needle.answer_parts;
     sample.question = needle.question;
@@ -74,6 +89,17 @@ class NeedleSuite final : public Suite {
     return EncodeUserMessage(
         options_,
         needle.context + Grammar::BuiltIn().chat().between_context_and_question + needle.question);
+  }
+
+  Result<int64_t> ContextTokens(const NeedleSample& needle, std::span<const int32_t> ids) const {
+    if (options_.chat_template != nullptr) {
+      FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> alone,
+                              EncodeUserMessage(options_, needle.context));
+      return CommonPrefixTokens(alone, ids);
+    }
+    const TokenCounter count_tokens = NeedleTokenCounter(*options_.tokenizer);
+    const std::vector<std::string_view> pieces = NeedlePromptPieces(needle);
+    return count_tokens(pieces[0]) + count_tokens(pieces[1]);
   }
 
   const SuiteOptions options_;

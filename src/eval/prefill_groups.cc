@@ -21,22 +21,24 @@ Result<PrefillPlan> PlanOf(const ModelConfig& config, const EvalRun& run, int64_
 }  // namespace
 
 std::vector<PrefillGroup> GroupRuns(const ModelConfig& config, std::span<const EvalRun> runs,
-                                    int64_t prompt_tokens) {
+                                    int64_t prompt_tokens, int64_t context_tokens) {
   std::vector<PrefillGroup> groups;
   std::vector<std::vector<PrefillPlan>> plans;  // [groups]
   for (size_t i = 0; i < runs.size(); ++i) {
-    Result<PrefillPlan> plan = PlanOf(config, runs[i], prompt_tokens);
+    const bool reads_context = runs[i].shares_context && context_tokens > 0;
+    Result<PrefillPlan> plan =
+        PlanOf(config, runs[i], reads_context ? context_tokens : prompt_tokens);
     size_t group = groups.size();
     if (plan.ok()) {
       const auto fits = [&](const std::vector<PrefillPlan>& others) {
-        return !others.empty() &&
+        return !others.empty() && others.front().prompt_tokens == plan->prompt_tokens &&
                std::all_of(others.begin(), others.end(),
                            [&](const PrefillPlan& other) { return CanReadTogether(other, *plan); });
       };
       group = static_cast<size_t>(std::find_if(plans.begin(), plans.end(), fits) - plans.begin());
     }
     if (group == groups.size()) {
-      groups.emplace_back();
+      groups.push_back({.runs = {}, .flops = 0, .reads_context = reads_context});
       plans.emplace_back();
     }
     groups[group].runs.push_back(i);

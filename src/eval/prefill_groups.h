@@ -13,15 +13,17 @@
 namespace fastkv {
 
 struct PrefillGroup {
-  std::vector<size_t> runs;  // indices, ascending
-  double flops = 0;          // of the pass that serves them
+  std::vector<size_t> runs;    // indices, ascending
+  double flops = 0;            // of the pass that serves them
+  bool reads_context = false;  // the pass is over the context alone
 };
 
 // Every run in one group; a run joins the first group with all of whose plans its own can share a
 // pass (engine/shared_pass.h). A run that has no plan for such a prompt stands alone and costs
-// nothing. The groups are in the order of their first runs.
+// nothing. Where the prompt has a context (EvalSample::context_tokens, else 0), the runs that share
+// contexts are in groups of their own. The groups are in the order of their first runs.
 std::vector<PrefillGroup> GroupRuns(const ModelConfig& config, std::span<const EvalRun> runs,
-                                    int64_t prompt_tokens);
+                                    int64_t prompt_tokens, int64_t context_tokens);
 
 }  // namespace fastkv
 

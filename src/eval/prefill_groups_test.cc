@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/model_shape.h"
 #include "model/model_folder.h"
 
 namespace fastkv {
@@ -30,7 +31,7 @@ class PrefillGroupsTest : public ::testing::Test {
         runs_.push_back(run);
       }
     }
-    groups_ = GroupRuns(config_, runs_, prompt_tokens);
+    groups_ = GroupRuns(config_, runs_, prompt_tokens, /*context_tokens=*/0);
     std::vector<std::vector<size_t>> members;
     for (const PrefillGroup& group : groups_) members.push_back(group.runs);
     return members;
@@ -62,7 +63,7 @@ TEST_F(PrefillGroupsTest, APassCostsLessThanItsRunsOneByOne) {
   ASSERT_THAT(groups_, SizeIs(1));
   double sum = 0;
   for (const EvalRun& run : runs_) {
-    const std::vector<PrefillGroup> alone = GroupRuns(config_, {&run, 1}, 1000);
+    const std::vector<PrefillGroup> alone = GroupRuns(config_, {&run, 1}, 1000, 0);
     ASSERT_THAT(alone, SizeIs(1));
     EXPECT_GE(groups_[0].flops, alone[0].flops);
     sum += alone[0].flops;
@@ -70,11 +71,28 @@ TEST_F(PrefillGroupsTest, APassCostsLessThanItsRunsOneByOne) {
   EXPECT_LT(groups_[0].flops, 0.5 * sum);
 }
 
+TEST_F(PrefillGroupsTest, RunsThatShareContextsReadThemTogether) {
+  std::vector<EvalRun> runs;
+  for (const char* name : {"full", "snapkv", "knorm", "h2o"}) {
+    runs.push_back({.label = name, .method = {.name = name}});
+  }
+  ASSERT_TRUE(ShareContexts(runs, ShapeOf(config_)).ok());
+  const std::vector<PrefillGroup> groups = GroupRuns(config_, runs, 1000, /*context_tokens=*/900);
+  ASSERT_THAT(groups, SizeIs(2));
+  EXPECT_THAT(groups[0].runs, ElementsAre(0, 2));
+  EXPECT_TRUE(groups[0].reads_context);
+  EXPECT_THAT(groups[1].runs, ElementsAre(1, 3));
+  EXPECT_FALSE(groups[1].reads_context);
+  EXPECT_LT(groups[0].flops, groups[1].flops);
+  EXPECT_THAT(GroupRuns(config_, runs, 1000, /*context_tokens=*/0), SizeIs(1))
+      << "a prompt without a context is read whole";
+}
+
 TEST_F(PrefillGroupsTest, ARunWithoutAPlanStandsAlone) {
   const std::vector<EvalRun> runs = {{.label = "full", .method = {.name = "full"}},
                                      {.label = "none", .method = {.name = "none"}},
                                      {.label = "snapkv", .method = {.name = "snapkv"}}};
-  const std::vector<PrefillGroup> groups = GroupRuns(config_, runs, 100);
+  const std::vector<PrefillGroup> groups = GroupRuns(config_, runs, 100, 0);
   ASSERT_THAT(groups, SizeIs(2));
   EXPECT_THAT(groups[0].runs, ElementsAre(0, 2));
   EXPECT_THAT(groups[1].runs, ElementsAre(1));

@@ -1,5 +1,7 @@
 #include "eval/prompt_encoder.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace fastkv {
@@ -19,6 +21,10 @@ Result<std::vector<int32_t>> EncodeUserMessage(const SuiteOptions& options, std:
   FASTKV_ASSIGN_OR_RETURN(const std::vector<TextSegment> segments,
                           options.chat_template->Render(inputs));
   return options.tokenizer->Encode(segments, {.add_special_tokens = false, .parse_special = true});
+}
+
+int64_t CommonPrefixTokens(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
 }  // namespace fastkv

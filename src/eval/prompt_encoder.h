@@ -3,6 +3,7 @@
 #define FASTKV_EVAL_PROMPT_ENCODER_H_
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,9 @@ namespace fastkv {
 // is never read as a special token. REQUIRES: options.chat_template is set. Errors: those of the
 // template and of the tokenizer.
 Result<std::vector<int32_t>> EncodeUserMessage(const SuiteOptions& options, std::string_view user);
+
+// How many ids two prompts begin with alike.
+int64_t CommonPrefixTokens(std::span<const int32_t> a, std::span<const int32_t> b);
 
 }  // namespace fastkv
 

@@ -21,7 +21,7 @@ struct PromptAnswer {
   std::string finish;  // "end_token", "max_new_tokens", "stop_text", "context_full"
   int64_t kv_bytes = 0;
   int64_t full_kv_bytes = 0;
-  double prefill_flops = 0;  // as if the run had its prefill for itself
+  double prefill_flops = 0;  // as if the run had its prefill, or its context, for itself
   double full_prefill_flops = 0;
   // Measured. Where runs share a prefill, each is given the time of the whole.
   double prefill_ms = 0;

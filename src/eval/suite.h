@@ -40,6 +40,9 @@ struct EvalSample {
   Json expected;                   // what the suite's scorer needs; written into the results
   std::string question;            // for people
   std::string excerpt;             // for people: the prompt around what the answer hangs on
+  // The first ids that are the context alone, without the question about it; 0 unless the suite was
+  // asked for it. They hang on this sample alone, never on its neighbours.
+  int64_t context_tokens = 0;
   int64_t untruncated_tokens = 0;  // the prompt's length before it was cut to fit; 0: not cut
 };
 
@@ -57,6 +60,8 @@ struct SuiteOptions {
   std::vector<double> depths;                   // in percent; empty: the suite's own choice
   int64_t num_samples = 0;  // for each task, length and depth; 0: the suite's own choice
   uint64_t seed = 0;
+  bool share_context = false;         // samples say where their context ends
+  int64_t questions_per_context = 1;  // asked about each generated context, where the suite can
 };
 
 // Immutable and thread-safe after construction.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "method/adaptive_rules.h"
+#include "method/query_agnostic.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/unpack_testdata.h"
 
@@ -315,6 +317,55 @@ TEST_P(MethodContractTest, AForkGoesOnAsItsOriginalDoes) {
   for (int64_t layer = 0; layer < engine_->config().num_layers; ++layer) {
     EXPECT_EQ(fork.PositionsOf(layer, 1).value(), session.PositionsOf(layer, 1).value());
   }
+}
+
+// The entries of a context that are kept before a question, which is protected, so that its length
+// alone takes room from the context.
+std::vector<std::vector<int32_t>> KeptBefore(const Engine& engine, std::vector<int32_t> ids,
+                                             std::span<const int32_t> question,
+                                             MethodConfig method) {
+  const auto context_tokens = static_cast<int32_t>(ids.size());
+  ids.insert(ids.end(), question.begin(), question.end());
+  method.protect_last = static_cast<int64_t>(question.size());
+  std::vector<std::vector<int32_t>> kept;
+  for (const auto& heads : RunPrompt(engine, ids, method, 1).kept) {
+    for (std::vector<int32_t> positions : heads) {
+      positions.erase(std::lower_bound(positions.begin(), positions.end(), context_tokens),
+                      positions.end());
+      kept.push_back(std::move(positions));
+    }
+  }
+  return kept;
+}
+
+TEST_P(MethodContractTest, AQuestionsTokensDoNotMoveWhatAQueryAgnosticMethodKeeps) {
+  const auto method = CreateMethod(Method(), ShapeOf(engine_->config())).value();
+  const bool is_agnostic = IsQueryAgnostic(method->Plan(1 << 20).value());
+  const std::string& name = Method().name;
+  // A question's tokens are a few among all whose keys or queries give the mean.
+  const bool takes_means = name == "keydiff" || name == "expected-attention";
+  EXPECT_EQ(is_agnostic,
+            takes_means || name == "full" || name == "streamingllm" || name == "knorm");
+  if (!is_agnostic) return;
+  MethodConfig config = Method();
+  config.kv = Budget::Tokens(60);
+  const std::vector<int32_t> context = Ids(300);
+  const auto one = KeptBefore(*engine_, context, Ids(4, 21), config);
+  const auto other = KeptBefore(*engine_, context, Ids(4, 22), config);
+  if (!takes_means) {
+    EXPECT_EQ(one, other);
+    return;
+  }
+  size_t num_kept = 0;
+  size_t num_common = 0;
+  for (size_t i = 0; i < one.size(); ++i) {
+    std::vector<int32_t> common;
+    std::set_intersection(one[i].begin(), one[i].end(), other[i].begin(), other[i].end(),
+                          std::back_inserter(common));
+    num_common += common.size();
+    num_kept += one[i].size();
+  }
+  EXPECT_GE(static_cast<double>(num_common), 0.9 * static_cast<double>(num_kept));
 }
 
 TEST_P(MethodContractTest, MemoryHeldIsThePlans) {

@@ -1,9 +1,11 @@
 #include "eval/suites/benchmark_prompt.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 #include <utility>
 
+#include "eval/prompt_encoder.h"
 #include "text/unicode_case.h"
 
 namespace fastkv {
@@ -45,7 +47,7 @@ Result<BenchmarkPrompt> MakeOfficial(const BenchmarkSample& sample, int64_t max_
   FASTKV_ASSIGN_OR_RETURN(const std::vector<int32_t> plain, tokenizer.Encode(text, kWithSpecial));
   prompt.full_tokens = static_cast<int64_t>(plain.size());
   prompt.is_cut = prompt.full_tokens > max_tokens;
-  if (prompt.is_cut) text = WithoutMiddle(tokenizer, plain, max_tokens);
+  if (prompt.is_cut) text = prompt.cut_text = WithoutMiddle(tokenizer, plain, max_tokens);
   const bool wrap = sample.use_chat && format.chat != nullptr;
   if (wrap) {
     FASTKV_ASSIGN_OR_RETURN(text, Wrapped(format, text));
@@ -81,6 +83,22 @@ Result<BenchmarkPrompt> MakeBenchmarkPrompt(const BenchmarkSample& sample, Bench
                                             int64_t max_tokens, const PromptFormat& format) {
   return profile == BenchmarkProfile::kFastkv ? MakeFastkv(sample, max_tokens, format)
                                               : MakeOfficial(sample, max_tokens, format);
+}
+
+Result<int64_t> ContextTokensOf(const BenchmarkPrompt& prompt, const BenchmarkSample& sample,
+                                BenchmarkProfile profile, const PromptFormat& format) {
+  const std::string_view text = prompt.is_cut ? prompt.cut_text : sample.prompt;
+  const std::string_view question =
+      std::string_view(sample.prompt)
+          .substr(sample.prompt.size() - static_cast<size_t>(sample.question_bytes));
+  if (question.empty() || !text.ends_with(question)) return int64_t{0};
+  BenchmarkSample context;
+  context.prompt = text.substr(0, text.size() - question.size());
+  context.use_chat = sample.use_chat;
+  FASTKV_ASSIGN_OR_RETURN(
+      const BenchmarkPrompt alone,
+      MakeBenchmarkPrompt(context, profile, std::numeric_limits<int64_t>::max(), format));
+  return CommonPrefixTokens(alone.ids, prompt.ids);
 }
 
 std::optional<int64_t> FastkvPromptLimit(std::string_view model_path) {

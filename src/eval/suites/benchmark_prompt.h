@@ -19,6 +19,7 @@ struct BenchmarkPrompt {
   std::vector<int32_t> ids;
   int64_t full_tokens = 0;  // before cutting
   bool is_cut = false;
+  std::string cut_text;  // of what the user says, where that alone was cut
 };
 
 // Both must outlive the call; without a template, prompts are texts to be continued.
@@ -38,6 +39,13 @@ struct PromptFormat {
 // template. REQUIRES: max_tokens >= 2. Thread-safe.
 Result<BenchmarkPrompt> MakeBenchmarkPrompt(const BenchmarkSample& sample, BenchmarkProfile profile,
                                             int64_t max_tokens, const PromptFormat& format);
+
+// How many ids of `prompt`, which was made of the other arguments, are the context alone, chat
+// markup before it included: those that it has in common with the prompt of the same text without
+// sample.question_bytes at its end. 0 where that is unknown: `fastkv` cut the prompt, or the cut
+// went into the question. Errors and thread-safety: as MakeBenchmarkPrompt.
+Result<int64_t> ContextTokensOf(const BenchmarkPrompt& prompt, const BenchmarkSample& sample,
+                                BenchmarkProfile profile, const PromptFormat& format);
 
 // FastKV's scripts cut prompts by the model's path: the tokens that stay, or nothing where they
 // know no limit. They cut further for the methods h2o and pyramidinfer (7,950 tokens); here all

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "eval/suites/python_format.h"
+
 namespace fastkv {
 namespace {
 
@@ -95,6 +97,39 @@ TEST_F(BenchmarkPromptTest, FastkvCutsTheMarkupToo) {
   EXPECT_EQ(prompt.full_tokens, static_cast<int64_t>(whole.ids.size()));
   EXPECT_EQ(Text(prompt).find("<|im_"), std::string::npos);
   EXPECT_THAT(Text(prompt), StartsWith("user\nthe first word"));
+}
+
+TEST_F(BenchmarkPromptTest, TheContextEndsBeforeTheQuestion) {
+  BenchmarkSample sample = sample_;
+  const std::string question = " last word here";
+  sample.question_bytes = static_cast<int64_t>(question.size());
+  const auto context_of = [&](BenchmarkProfile profile, int64_t max_tokens, bool with_chat) {
+    const BenchmarkPrompt prompt = Make(sample, profile, max_tokens, with_chat);
+    const auto num_tokens = ContextTokensOf(
+        prompt, sample, profile, {.tokenizer = tokenizer_, .chat = with_chat ? &*chat_ : nullptr});
+    EXPECT_TRUE(num_tokens.ok()) << num_tokens.status().message();
+    return tokenizer_->Decode(std::span(prompt.ids).first(static_cast<size_t>(*num_tokens)));
+  };
+  const std::string context = sample_.prompt.substr(0, sample_.prompt.size() - question.size());
+  for (const BenchmarkProfile profile : {BenchmarkProfile::kOfficial, BenchmarkProfile::kFastkv}) {
+    EXPECT_EQ(context_of(profile, 1000, true), "<|im_start|>user\n" + context);
+    EXPECT_EQ(context_of(profile, 1000, false), context);
+  }
+  const std::string cut = context_of(BenchmarkProfile::kOfficial, 8, true);
+  EXPECT_THAT(cut, StartsWith("<|im_start|>user\nthe first"));
+  EXPECT_LT(cut.size(), context.size());
+  EXPECT_EQ(context_of(BenchmarkProfile::kOfficial, 2, true), "") << "the question itself is cut";
+  EXPECT_EQ(context_of(BenchmarkProfile::kFastkv, 8, true), "") << "the markup was cut";
+  sample.question_bytes = 0;
+  EXPECT_EQ(context_of(BenchmarkProfile::kOfficial, 1000, true), "") << "no question is known";
+}
+
+TEST_F(BenchmarkPromptTest, CountsWhatStandsBehindTheContext) {
+  const FormatFields fields = {{"context", "a {b}"}, {"input", "who?"}};
+  EXPECT_EQ(*BytesBehindField("{input} of {context}.{{}} {input}", "context", fields), 8);
+  EXPECT_EQ(*BytesBehindField("{context}", "context", fields), 0);
+  EXPECT_EQ(*BytesBehindField("{input}", "context", fields), 0) << "it is not there";
+  EXPECT_FALSE(BytesBehindField("{context}{other}", "context", fields).ok());
 }
 
 TEST_F(BenchmarkPromptTest, KnowsTheLimitsOfFastkvsScripts) {

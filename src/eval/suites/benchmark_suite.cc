@@ -42,6 +42,7 @@ class BenchmarkSuite final : public Suite {
   BenchmarkSuite(const SuiteOptions& options, BenchmarkSuiteParams params)
       : format_{.tokenizer = options.tokenizer, .chat = options.chat_template},
         has_segmenter_(options.segmenter != nullptr),
+        share_context_(options.share_context),
         params_(std::move(params)) {}
 
   // Which samples there are.
@@ -66,6 +67,7 @@ class BenchmarkSuite final : public Suite {
     settings["samples"] = keys_.size();
     settings["chat_template"] = format_.chat != nullptr;
     settings["chinese_words"] = has_segmenter_;
+    if (share_context_) settings["share_context"] = true;
     if (!params_.tasks_left_out.empty()) settings["left_out"] = params_.tasks_left_out;
     return settings;
   }
@@ -83,6 +85,10 @@ class BenchmarkSuite final : public Suite {
         BenchmarkPrompt prompt,
         MakeBenchmarkPrompt(made, params_.profile, task->max_prompt_tokens, format_));
     EvalSample sample;
+    if (share_context_) {
+      FASTKV_ASSIGN_OR_RETURN(sample.context_tokens,
+                              ContextTokensOf(prompt, made, params_.profile, format_));
+    }
     sample.ids = std::move(prompt.ids);
     sample.untruncated_tokens = prompt.is_cut ? prompt.full_tokens : 0;
     sample.max_new_tokens = made.max_new_tokens;
@@ -121,6 +127,7 @@ class BenchmarkSuite final : public Suite {
 
   PromptFormat format_;
   bool has_segmenter_;
+  bool share_context_;
   BenchmarkSuiteParams params_;
   std::vector<Json> task_settings_;
   std::vector<SampleKey> keys_;

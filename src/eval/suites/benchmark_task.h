@@ -25,10 +25,11 @@ std::string_view ProfileName(BenchmarkProfile profile);
 Result<BenchmarkProfile> ParseProfile(std::string_view name);
 
 struct BenchmarkSample {
-  int64_t line_number = 0;    // in its file, or the index of a generated sample, from 1 on
-  std::string prompt;         // what the user says
-  std::string answer_prefix;  // how the model's answer begins, behind the chat markup
-  bool use_chat = true;       // false: a text to be continued
+  int64_t line_number = 0;     // in its file, or the index of a generated sample, from 1 on
+  std::string prompt;          // what the user says
+  int64_t question_bytes = 0;  // what stands behind the context, at the end of `prompt`
+  std::string answer_prefix;   // how the model's answer begins, behind the chat markup
+  bool use_chat = true;        // false: a text to be continued
   int64_t max_new_tokens = 0;
   bool needs_a_token = false;    // the first token is not one that ends the answer
   bool stop_at_newline = false;  // the end of a line ends the answer

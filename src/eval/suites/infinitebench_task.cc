@@ -64,6 +64,8 @@ class InfiniteBenchTask final : public BenchmarkTask {
     BenchmarkSample sample;
     sample.line_number = file_.LineNumber(index);
     FASTKV_ASSIGN_OR_RETURN(sample.prompt, FormatTemplate(prompts_.task_template, prompt_fields));
+    FASTKV_ASSIGN_OR_RETURN(sample.question_bytes,
+                            BytesBehindField(prompts_.task_template, "context", prompt_fields));
     sample.use_chat = use_chat_;
     sample.max_new_tokens = max_new_tokens_;
     sample.question = prompt_fields.find("input")->second;

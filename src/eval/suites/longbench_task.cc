@@ -91,6 +91,8 @@ class LongBenchTask final : public BenchmarkTask {
     BenchmarkSample sample;
     sample.line_number = file_.LineNumber(index);
     FASTKV_ASSIGN_OR_RETURN(sample.prompt, FormatTemplate(config_.prompt_template, prompt_fields));
+    FASTKV_ASSIGN_OR_RETURN(sample.question_bytes,
+                            BytesBehindField(config_.prompt_template, "context", prompt_fields));
     const std::string_view base = BaseName();
     sample.use_chat =
         std::find(kWithoutChat.begin(), kWithoutChat.end(), base) == kWithoutChat.end();

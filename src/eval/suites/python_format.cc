@@ -38,4 +38,14 @@ Result<std::string> FormatTemplate(std::string_view format, const FormatFields& 
   return filled;
 }
 
+Result<int64_t> BytesBehindField(std::string_view format, std::string_view field,
+                                 const FormatFields& fields) {
+  const std::string reference = "{" + std::string(field) + "}";
+  const size_t at = format.rfind(reference);
+  if (at == format.npos) return int64_t{0};
+  FASTKV_ASSIGN_OR_RETURN(const std::string behind,
+                          FormatTemplate(format.substr(at + reference.size()), fields));
+  return static_cast<int64_t>(behind.size());
+}
+
 }  // namespace fastkv

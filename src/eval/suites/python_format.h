@@ -18,6 +18,11 @@ using FormatFields = std::map<std::string, std::string, std::less<>>;
 // alone and for a name that is not among `fields`. Thread-safe.
 Result<std::string> FormatTemplate(std::string_view format, const FormatFields& fields);
 
+// The bytes of FormatTemplate(format, fields) behind the last {field}; 0 where it is not there.
+// Errors: as FormatTemplate.
+Result<int64_t> BytesBehindField(std::string_view format, std::string_view field,
+                                 const FormatFields& fields);
+
 }  // namespace fastkv
 
 #endif  // FASTKV_EVAL_SUITES_PYTHON_FORMAT_H_
