@@ -24,10 +24,12 @@ constexpr int64_t kQuestions = 3;
 class SharedContextTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    auto engine = Engine::Load(
-        RealFileSystem(),
-        {.model_path = "models/needle-16m", .device = "cpu", .compute_type = ComputeType::kF32},
-        nullptr);
+    auto engine = Engine::Load(RealFileSystem(),
+                               {.model_path = "models/needle-16m",
+                                .device = "cpu",
+                                .num_threads = 1,
+                                .compute_type = ComputeType::kF32},
+                               nullptr);
     ASSERT_TRUE(engine.ok()) << engine.status().message();
     engine_ = std::move(engine).value().release();
     auto chat = ChatTemplate::Load(RealFileSystem(), "models/needle-16m");
