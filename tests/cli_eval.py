@@ -191,29 +191,31 @@ class Eval(CliTest):
         self.fails(run("eval", "merge", *parts), 2, "--output")
 
     def test_questions_share_their_context(self):
-        several = ("--samples", 4, "--questions-per-context", 3, "--tasks", "number", "--methods", "full,knorm,snapkv",
-                   "--length", 384)
-        shared = (*several, "--share-context")
-        self.evaluate("alone", *several)
-        self.evaluate("whole", *shared)
+        def ask(output, *arguments):
+            return run("eval", "needle-tasks", "--model", NEEDLE_MODEL, "--length", 384, "--samples", 4,
+                       "--questions-per-context", 3, "--tasks", "number", "--methods", "full,knorm,snapkv",
+                       "--output", self.folder / output, *arguments)
+
+        self.succeeds(ask("alone"))
+        self.succeeds(ask("whole", "--share-context"))
         whole = self.compared("whole")
         self.assertIn(b"without their questions, by full, knorm 10 %;", whole["summary.md"])
         for one, other in zip(self.lines("alone"), self.lines("whole")):
             self.assertEqual(one["prompt_hash"], other["prompt_hash"])
             if one["run"] != "knorm 10 %":
                 self.assertEqual(one["output_ids"], other["output_ids"])
-        self.fails(run(*self.command("alone", *shared)), 2, "holds another evaluation", "shares_context")
+        self.fails(ask("alone", "--share-context"), 2, "holds another evaluation", "shares_context")
 
         lines = whole["samples.jsonl"].splitlines(keepends=True)
         for num_done in (2, 4, 6):
             with self.subTest(num_done=num_done):
                 path = self.folder / "whole" / "samples.jsonl"
                 path.write_bytes(b"".join(lines[:num_done]))
-                self.evaluate("whole", *shared)
+                self.succeeds(ask("whole", "--share-context"))
                 self.assertEqual(self.compared("whole"), whole)
 
         for part in (1, 2):
-            self.evaluate(f"part{part}", *shared, "--shard", f"{part}/2")
+            self.succeeds(ask(f"part{part}", "--share-context", "--shard", f"{part}/2"))
         self.succeeds(run("eval", "merge", self.folder / "part1", self.folder / "part2",
                           "--output", self.folder / "merged"))
         self.assertEqual(self.compared("merged"), whole)
