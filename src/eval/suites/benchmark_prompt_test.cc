@@ -117,7 +117,7 @@ TEST_F(BenchmarkPromptTest, TheContextEndsBeforeTheQuestion) {
   }
   const std::string cut = context_of(BenchmarkProfile::kOfficial, 8, true);
   EXPECT_THAT(cut, StartsWith("<|im_start|>user\nthe first"));
-  EXPECT_LT(cut.size(), context.size());
+  EXPECT_LT(cut.size(), ("<|im_start|>user\n" + context).size());
   EXPECT_EQ(context_of(BenchmarkProfile::kOfficial, 2, true), "") << "the question itself is cut";
   EXPECT_EQ(context_of(BenchmarkProfile::kFastkv, 8, true), "") << "the markup was cut";
   sample.question_bytes = 0;
