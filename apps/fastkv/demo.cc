@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "eval/human_format.h"
 #include "eval/needle_tasks.h"
@@ -245,8 +246,12 @@ Status RunDemo(const DemoOptions& options, std::ostream& out) {
   FASTKV_ASSIGN_OR_RETURN(const SecondAct act, PlanSecondAct(options));
   FASTKV_ASSIGN_OR_RETURN(SelectionPageData data, RunQuestions(options, method, cancel));
   data.command = CommandOf(options);
+  // What stops the second act leaves the first, minutes of work, as it is.
+  Status second_act = OkStatus();
   if (!act.chat_model.empty()) {
-    FASTKV_ASSIGN_OR_RETURN(data.document, RunDocument(options, act, method, cancel));
+    Result<DocumentSection> document = RunDocument(options, act, method, cancel);
+    second_act = document.status();
+    if (document.ok()) data.document = std::move(document).value();
   }
   if (!options.page.empty()) {
     FASTKV_RETURN_IF_ERROR(RealFileSystem().WriteFile(options.page, RenderSelectionPage(data)));
@@ -254,14 +259,14 @@ Status RunDemo(const DemoOptions& options, std::ostream& out) {
 
   if (options.json) {
     out << DumpJson(DemoJson(data, options.page)) << '\n';
-    return OkStatus();
+    return second_act;
   }
   out << DemoText(data, StandardOutputTakesColour());
   if (!options.page.empty()) {
     out << "\n  What was kept, as a picture: " << PlaceOf(options.page) << '\n';
   }
   if (!act.note.empty()) out << "\n  " << act.note << '\n';
-  return OkStatus();
+  return second_act;
 }
 
 }  // namespace fastkv

@@ -165,6 +165,23 @@ TEST(Demo, ReadsADocumentWithAChatModel) {
   EXPECT_THAT(page.value(), HasSubstr("A document read by needle-16m"));
 }
 
+TEST(Demo, KeepsTheFirstActWhereTheSecondFails) {
+  const TempFolder folder;
+  DemoOptions options;
+  options.model.model = "models/needle-16m";
+  options.chat_model = options.model.model;
+  options.document = JoinPath(folder.path(), "empty.txt");
+  ASSERT_TRUE(RealFileSystem().WriteFile(options.document, "").ok());
+  options.context_tokens = 1024;
+  options.max_questions = 1;
+  options.page = JoinPath(folder.path(), "page.html");
+  options.quiet = true;
+  std::ostringstream out;
+  EXPECT_FALSE(RunDemo(options, out).ok());
+  EXPECT_THAT(out.str(), HasSubstr("time to first token"));
+  EXPECT_TRUE(RealFileSystem().Exists(options.page).value());
+}
+
 TEST(Demo, AsksNoFurtherQuestionBeyondItsTime) {
   DemoOptions options;
   options.model.model = "models/needle-16m";

@@ -1,11 +1,11 @@
 #include "eval/engine_prompt_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <memory>
 #include <utility>
 
+#include "base/clock.h"
 #include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "engine/stop_strings.h"
@@ -152,14 +152,13 @@ Result<PromptAnswer> EnginePromptRunner::AnswerWith(const EvalSample& sample, Se
 
 Result<PromptAnswer> EnginePromptRunner::AnswerBehind(const EvalSample& sample,
                                                       const Session& context) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start_ms = SystemClock().NowMs();
   FASTKV_ASSIGN_OR_RETURN(Session session, context.Fork());
   const auto question = std::span(sample.ids).subspan(static_cast<size_t>(sample.context_tokens));
   FASTKV_RETURN_IF_ERROR(session.Append(question, cancel_));
-  const std::chrono::duration<double, std::milli> elapsed =
-      std::chrono::steady_clock::now() - start;
+  const double append_ms = SystemClock().NowMs() - start_ms;
   FASTKV_ASSIGN_OR_RETURN(PromptAnswer answer, AnswerWith(sample, session));
-  answer.prefill_ms += elapsed.count();
+  answer.prefill_ms += append_ms;
   return answer;
 }
 

@@ -8,16 +8,13 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "io/gguf_keys.h"
 #include "io/quoted.h"
 
 namespace fastkv {
 namespace {
 
 constexpr char kArchitectureKey[] = "general.architecture";
-constexpr char kTokensKey[] = "tokenizer.ggml.tokens";
-constexpr char kTypesKey[] = "tokenizer.ggml.token_type";
-constexpr char kTokenizerKey[] = "tokenizer.ggml.model";
-constexpr int64_t kControlToken = 3;
 constexpr double kMaxFactor = 1e6;
 
 constexpr std::array<std::pair<std::string_view, Architecture>, 3> kArchitectures = {{
@@ -111,14 +108,14 @@ Result<Architecture> FindArchitecture(const GgufMetadata& metadata) {
 }
 
 Result<int64_t> ReadVocabSize(const ArchitectureKeys& keys) {
-  const GgufValue* tokens = keys.metadata().Find(kTokensKey);
+  const GgufValue* tokens = keys.metadata().Find(gguf::kTokensKey);
   if (keys.Has("vocab_size") || tokens == nullptr || tokens->type != GgufType::kArray) {
     return keys.Int("vocab_size", 1, limits::kMaxVocabSize);
   }
   const auto count = static_cast<int64_t>(
       std::min<uint64_t>(tokens->num_elements, static_cast<uint64_t>(INT64_MAX)));
   if (count >= 1 && count <= limits::kMaxVocabSize) return count;
-  return FormatError("key " + Quoted(kTokensKey) + ": expected 1 to " +
+  return FormatError("key " + Quoted(gguf::kTokensKey) + ": expected 1 to " +
                      std::to_string(limits::kMaxVocabSize) + " tokens, found " +
                      std::to_string(count));
 }
@@ -272,29 +269,31 @@ Result<std::optional<int64_t>> ReadTokenId(const GgufMetadata& metadata, const s
     FASTKV_ASSIGN_OR_RETURN(const int64_t id, metadata.Int(key, 0, config.vocab_size - 1));
     return std::optional(id);
   }
-  FASTKV_ASSIGN_OR_RETURN(const std::string_view tokenizer, metadata.StringOr(kTokenizerKey, ""));
-  const bool has_default =
-      tokenizer == "llama" && default_of_scores >= 0 && default_of_scores < config.vocab_size;
+  FASTKV_ASSIGN_OR_RETURN(const std::string_view tokenizer,
+                          metadata.StringOr(gguf::kTokenizerModelKey, ""));
+  const bool has_default = tokenizer == gguf::kScoreModel && default_of_scores >= 0 &&
+                           default_of_scores < config.vocab_size;
   return has_default ? std::optional(default_of_scores) : std::nullopt;
 }
 
 Status ParseSpecialTokens(const GgufMetadata& metadata, ModelConfig* config) {
-  FASTKV_ASSIGN_OR_RETURN(config->bos_token_id, ReadTokenId(metadata, "bos", 1, *config));
+  FASTKV_ASSIGN_OR_RETURN(config->bos_token_id,
+                          ReadTokenId(metadata, "bos", gguf::kScoreBosId, *config));
   for (const auto& [name, otherwise] :
-       {std::pair<const char*, int64_t>{"eos", 2}, {"eot", -1}, {"eom", -1}}) {
+       {std::pair<const char*, int64_t>{"eos", gguf::kScoreEosId}, {"eot", -1}, {"eom", -1}}) {
     FASTKV_ASSIGN_OR_RETURN(const std::optional<int64_t> id,
                             ReadTokenId(metadata, name, otherwise, *config));
     if (id) config->eos_token_ids.push_back(*id);
   }
-  if (!metadata.Has(kTokensKey) || !metadata.Has(kTypesKey)) return OkStatus();
+  if (!metadata.Has(gguf::kTokensKey) || !metadata.Has(gguf::kTokenTypesKey)) return OkStatus();
   FASTKV_ASSIGN_OR_RETURN(const std::vector<std::string_view> tokens,
-                          metadata.Strings(kTokensKey, limits::kMaxVocabSize));
+                          metadata.Strings(gguf::kTokensKey, limits::kMaxVocabSize));
   FASTKV_ASSIGN_OR_RETURN(const std::vector<int64_t> types,
-                          metadata.Ints(kTypesKey, limits::kMaxVocabSize));
+                          metadata.Ints(gguf::kTokenTypesKey, limits::kMaxVocabSize));
   const size_t count =
       std::min({tokens.size(), types.size(), static_cast<size_t>(config->vocab_size)});
   for (size_t i = 0; i < count; ++i) {
-    if (types[i] != kControlToken) continue;
+    if (types[i] != gguf::kControl) continue;
     if (std::find(kStopTokens.begin(), kStopTokens.end(), tokens[i]) == kStopTokens.end()) continue;
     config->eos_token_ids.push_back(static_cast<int64_t>(i));
   }

@@ -75,18 +75,22 @@ std::optional<std::string> GgufTensorName(std::string_view name) {
   return std::nullopt;
 }
 
+Status GgufWeights::BadFile(const std::string& what) const {
+  return FormatError(files_.path() + ": " + what);
+}
+
 Result<const GgufFiles::Place*> GgufWeights::Find(const std::string& name,
                                                   std::initializer_list<int64_t> shape) const {
   const std::optional<std::string> gguf_name = GgufTensorName(name);
   const GgufFiles::Place* place = gguf_name ? files_.Find(*gguf_name) : nullptr;
   if (place == nullptr) {
-    return FormatError("the file lacks the tensor " + Quoted(gguf_name.value_or(name)) +
-                       ", which its metadata implies");
+    return BadFile("the file lacks the tensor " + Quoted(gguf_name.value_or(name)) +
+                   ", which its metadata implies");
   }
   const std::vector<int64_t> expected(shape);
   if (place->tensor->shape != expected) {
-    return FormatError("tensor " + Quoted(*gguf_name) + ": the metadata implies the shape " +
-                       ShapeText(expected) + ", the file has " + ShapeText(place->tensor->shape));
+    return BadFile("tensor " + Quoted(*gguf_name) + ": the metadata implies the shape " +
+                   ShapeText(expected) + ", the file has " + ShapeText(place->tensor->shape));
   }
   return place;
 }
@@ -96,8 +100,8 @@ Result<ConstTensorView> GgufWeights::Tensor(const std::string& name,
   FASTKV_ASSIGN_OR_RETURN(const GgufFiles::Place* place, Find(name, shape));
   const StoredType type = place->tensor->type;
   if (!IsElementType(type)) {
-    return FormatError("tensor " + Quoted(place->tensor->name) +
-                       ": expected F32, F16 or BF16, found " + std::string(StoredTypeName(type)));
+    return BadFile("tensor " + Quoted(place->tensor->name) + ": expected F32, F16 or BF16, found " +
+                   std::string(StoredTypeName(type)));
   }
   const int64_t num_rows = *shape.begin();
   const auto row_bytes = static_cast<int64_t>(place->tensor->size_bytes) / num_rows;
@@ -155,10 +159,9 @@ Status GgufWeights::CheckScales(const GgufFiles::Place& place, int64_t num_rows,
     }
   });
   if (bad_row.load() < num_rows) {
-    return FormatError(files_.path() + ": tensor " + Quoted(tensor.name) + ": row " +
-                       std::to_string(bad_row.load()) +
-                       " has a block whose scale is infinite or NaN; the file is damaged, fetch it "
-                       "again");
+    return BadFile("tensor " + Quoted(tensor.name) + ": row " + std::to_string(bad_row.load()) +
+                   " has a block whose scale is infinite or NaN; the file is damaged, fetch it "
+                   "again");
   }
   checked_.insert(&tensor);
   return OkStatus();

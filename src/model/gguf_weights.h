@@ -53,6 +53,8 @@ class GgufWeights final : public WeightSource {
   Result<const std::byte*> RowsInOrder(const std::string& name, const GgufFiles::Place& place,
                                        int64_t num_rows, int64_t row_bytes);
   Status CheckScales(const GgufFiles::Place& place, int64_t num_rows, int64_t num_columns);
+  // kFormat, with the path of the file before what is wrong with it.
+  Status BadFile(const std::string& what) const;
 
   GgufFiles files_;
   ModelConfig config_;

@@ -73,7 +73,9 @@ TEST(RandomWeights, BlocksHaveTheStandardDeviationThatKeepsASize) {
     }
     const double count = 300 * 1024;
     EXPECT_NEAR(sum / count, 0, 0.15 / 32) << StoredTypeName(type);
-    EXPECT_NEAR(std::sqrt(squares / count), 1.0 / 32, 0.05 / 32) << StoredTypeName(type);
+    // Scales and offsets are random too and serve 16 values or more: a sample of them, which the
+    // unit is measured with, is off by up to 2 %.
+    EXPECT_NEAR(std::sqrt(squares / count), 1.0 / 32, 0.03 / 32) << StoredTypeName(type);
   }
 }
 

@@ -17,10 +17,6 @@ float LoadHalf(const Byte* p) { return ToFloat(Float16{static_cast<uint16_t>(Loa
 int Low(Byte byte) { return byte & 15; }
 int High(Byte byte) { return byte >> 4; }
 
-// The integers that the four bits of IQ4_NL and IQ4_XS stand for.
-constexpr int8_t kNonLinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                   1,    13,   25,  38,  53,  69,  89,  113};
-
 // A format: the block's fields, and Decode, which writes the block's values. kHalves lists where
 // its scale and offset stand.
 
@@ -98,8 +94,8 @@ struct IQ4NL {
     const Real d = LoadHalf(block);
     const Byte* quants = block + 2;
     for (int j = 0; j < 16; ++j) {
-      out[j] = d * static_cast<Real>(kNonLinear[Low(quants[j])]);
-      out[j + 16] = d * static_cast<Real>(kNonLinear[High(quants[j])]);
+      out[j] = d * static_cast<Real>(kNonLinearIntegers[Low(quants[j])]);
+      out[j + 16] = d * static_cast<Real>(kNonLinearIntegers[High(quants[j])]);
     }
   }
 };
@@ -157,22 +153,30 @@ GroupFactors SixBits(const Byte* bytes, int group) {
           High(bytes[group + 4]) + 16 * (bytes[group] >> 6)};
 }
 
+// Eight groups of 32 values with four bits each, two groups in the same 32 bytes of `quants`, and a
+// fifth bit in bit `group` of high_bits[j] where there is one.
+template <typename Real>
+void DecodeSixBitGroups(const Byte* block, const Byte* quants, const Byte* high_bits, Real* out) {
+  const Real d = LoadHalf(block);
+  const Real dmin = LoadHalf(block + 2);
+  for (int group = 0; group < 8; ++group) {
+    const GroupFactors factors = SixBits(block + 4, group);
+    const Real scale = d * static_cast<Real>(factors.scale);
+    const Real offset = dmin * static_cast<Real>(factors.offset);
+    for (int j = 0; j < 32; ++j) {
+      const Byte pair = quants[group / 2 * 32 + j];
+      const int n = group % 2 == 0 ? Low(pair) : High(pair);
+      const int bit = high_bits == nullptr ? 0 : high_bits[j] >> group & 1;
+      out[32 * group + j] = scale * static_cast<Real>(n + 16 * bit) - offset;
+    }
+  }
+}
+
 struct Q4K {
   static constexpr int kHalves[] = {0, 2};
   template <typename Real>
   static void Decode(const Byte* block, Real* out) {
-    const Real d = LoadHalf(block);
-    const Real dmin = LoadHalf(block + 2);
-    for (int group = 0; group < 8; ++group) {
-      const GroupFactors factors = SixBits(block + 4, group);
-      const Real scale = d * static_cast<Real>(factors.scale);
-      const Real offset = dmin * static_cast<Real>(factors.offset);
-      const Byte* quants = block + 16 + group / 2 * 32;
-      for (int j = 0; j < 32; ++j) {
-        const int n = group % 2 == 0 ? Low(quants[j]) : High(quants[j]);
-        out[32 * group + j] = scale * static_cast<Real>(n) - offset;
-      }
-    }
+    DecodeSixBitGroups(block, block + 16, nullptr, out);
   }
 };
 
@@ -180,20 +184,7 @@ struct Q5K {
   static constexpr int kHalves[] = {0, 2};
   template <typename Real>
   static void Decode(const Byte* block, Real* out) {
-    const Real d = LoadHalf(block);
-    const Real dmin = LoadHalf(block + 2);
-    const Byte* high_bits = block + 16;
-    for (int group = 0; group < 8; ++group) {
-      const GroupFactors factors = SixBits(block + 4, group);
-      const Real scale = d * static_cast<Real>(factors.scale);
-      const Real offset = dmin * static_cast<Real>(factors.offset);
-      const Byte* quants = block + 48 + group / 2 * 32;
-      for (int j = 0; j < 32; ++j) {
-        const int n = group % 2 == 0 ? Low(quants[j]) : High(quants[j]);
-        const int bit = high_bits[j] >> group & 1;
-        out[32 * group + j] = scale * static_cast<Real>(n + 16 * bit) - offset;
-      }
-    }
+    DecodeSixBitGroups(block, block + 48, block + 16, out);
   }
 };
 
@@ -234,8 +225,8 @@ struct IQ4XS {
       const Real scale = d * static_cast<Real>(low + 16 * high - 32);
       const Byte* quants = block + 8 + 16 * group;
       for (int j = 0; j < 16; ++j) {
-        out[32 * group + j] = scale * static_cast<Real>(kNonLinear[Low(quants[j])]);
-        out[32 * group + j + 16] = scale * static_cast<Real>(kNonLinear[High(quants[j])]);
+        out[32 * group + j] = scale * static_cast<Real>(kNonLinearIntegers[Low(quants[j])]);
+        out[32 * group + j + 16] = scale * static_cast<Real>(kNonLinearIntegers[High(quants[j])]);
       }
     }
   }

@@ -72,6 +72,11 @@ constexpr BlockSize BlockOf(StoredType type) {
   return {};
 }
 
+// The integers that the four bits of IQ4_NL and IQ4_XS stand for; aligned for look-ups in
+// registers.
+alignas(16) inline constexpr int8_t kNonLinearIntegers[16] = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
 // "F32", "Q4_K": the names that GGUF files are known by.
 constexpr std::string_view StoredTypeName(StoredType type) {
   constexpr std::string_view kNames[kNumStoredTypes] = {"F32",  "BF16", "F16",  "Q4_0",   "Q4_1",

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "io/gguf_keys.h"
 #include "io/quoted.h"
 #include "text/gguf_pre_tokenizer.h"
 #include "text/score_merges.h"
@@ -14,10 +15,7 @@
 namespace fastkv {
 namespace {
 
-constexpr char kModelKey[] = "tokenizer.ggml.model";
 constexpr char kPreKey[] = "tokenizer.ggml.pre";
-constexpr char kTokensKey[] = "tokenizer.ggml.tokens";
-constexpr char kTypesKey[] = "tokenizer.ggml.token_type";
 constexpr char kMergesKey[] = "tokenizer.ggml.merges";
 constexpr char kScoresKey[] = "tokenizer.ggml.scores";
 constexpr char kBosKey[] = "tokenizer.ggml.bos_token_id";
@@ -27,19 +25,7 @@ constexpr char kPaddingKey[] = "tokenizer.ggml.padding_token_id";
 constexpr char kWholeFileKey[] = "tokenizer.huggingface.json";
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
 
-constexpr std::string_view kScoreModel = "llama";
-constexpr std::string_view kMergeModel = "gpt2";
 constexpr char kSpaceMark[] = "\u2581";
-
-// Values of tokenizer.ggml.token_type.
-enum TokenType : int64_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
 
 // The keys that all kinds of tokenizer share.
 struct TokenList {
@@ -49,14 +35,14 @@ struct TokenList {
 
 Result<TokenList> ReadTokens(const GgufMetadata& metadata) {
   TokenList tokens;
-  FASTKV_ASSIGN_OR_RETURN(tokens.texts, metadata.Strings(kTokensKey, limits::kMaxVocabSize));
-  if (!metadata.Has(kTypesKey)) {
-    tokens.types.assign(tokens.texts.size(), kNormal);
+  FASTKV_ASSIGN_OR_RETURN(tokens.texts, metadata.Strings(gguf::kTokensKey, limits::kMaxVocabSize));
+  if (!metadata.Has(gguf::kTokenTypesKey)) {
+    tokens.types.assign(tokens.texts.size(), gguf::kNormal);
     return tokens;
   }
-  FASTKV_ASSIGN_OR_RETURN(tokens.types, metadata.Ints(kTypesKey, limits::kMaxVocabSize));
+  FASTKV_ASSIGN_OR_RETURN(tokens.types, metadata.Ints(gguf::kTokenTypesKey, limits::kMaxVocabSize));
   if (tokens.types.size() != tokens.texts.size()) {
-    return FormatError("key " + Quoted(kTypesKey) + ": expected " +
+    return FormatError("key " + Quoted(gguf::kTokenTypesKey) + ": expected " +
                        std::to_string(tokens.texts.size()) + " values, one a token, found " +
                        std::to_string(tokens.types.size()));
   }
@@ -79,11 +65,14 @@ Result<std::optional<int32_t>> ReadId(const GgufMetadata& metadata, const char* 
 // bos_id, eos_id and unknown_id, and what goes before and behind a text.
 Status ReadSpecialIds(const GgufMetadata& metadata, size_t num_tokens, bool adds_bos_token,
                       TokenizerSpec& spec) {
-  FASTKV_ASSIGN_OR_RETURN(const std::string_view model, metadata.StringOr(kModelKey, kMergeModel));
-  const bool by_scores = model == kScoreModel;
+  FASTKV_ASSIGN_OR_RETURN(const std::string_view model,
+                          metadata.StringOr(gguf::kTokenizerModelKey, gguf::kMergeModel));
+  const bool by_scores = model == gguf::kScoreModel;
   const auto default_id = [&](int32_t id) { return by_scores ? std::optional(id) : std::nullopt; };
-  FASTKV_ASSIGN_OR_RETURN(spec.bos_id, ReadId(metadata, kBosKey, default_id(1), num_tokens));
-  FASTKV_ASSIGN_OR_RETURN(spec.eos_id, ReadId(metadata, kEosKey, default_id(2), num_tokens));
+  FASTKV_ASSIGN_OR_RETURN(spec.bos_id,
+                          ReadId(metadata, kBosKey, default_id(gguf::kScoreBosId), num_tokens));
+  FASTKV_ASSIGN_OR_RETURN(spec.eos_id,
+                          ReadId(metadata, kEosKey, default_id(gguf::kScoreEosId), num_tokens));
   FASTKV_ASSIGN_OR_RETURN(const bool add_bos,
                           metadata.BoolOr("tokenizer.ggml.add_bos_token", adds_bos_token));
   FASTKV_ASSIGN_OR_RETURN(const bool add_eos,
@@ -100,20 +89,20 @@ Status ReadSpecialIds(const GgufMetadata& metadata, size_t num_tokens, bool adds
 // no text.
 Status AddTokens(const TokenList& tokens, bool keeps_user_defined, TokenizerSpec& spec) {
   size_t count = tokens.texts.size();
-  while (count > 0 && tokens.types[count - 1] == kUnused) --count;
+  while (count > 0 && tokens.types[count - 1] == gguf::kUnused) --count;
   for (size_t i = 0; i < count; ++i) {
     const auto id = static_cast<int32_t>(i);
     const int64_t type = tokens.types[i];
-    const bool special = type == kControl || type == kUnknown ||
-                         ((id == spec.bos_id || id == spec.eos_id) && type != kByte);
-    if (special || type == kUserDefined) {
+    const bool special = type == gguf::kControl || type == gguf::kUnknown ||
+                         ((id == spec.bos_id || id == spec.eos_id) && type != gguf::kByte);
+    if (special || type == gguf::kUserDefined) {
       spec.added_tokens.push_back(
           {.id = id, .content = std::string(tokens.texts[i]), .special = special});
     }
-    const bool in_vocabulary = !special && (type != kUserDefined || keeps_user_defined);
+    const bool in_vocabulary = !special && (type != gguf::kUserDefined || keeps_user_defined);
     if (!in_vocabulary) continue;
     const Status status = spec.vocabulary.Add(tokens.texts[i], id);
-    if (!status.ok()) return status.WithContext("key " + Quoted(kTokensKey));
+    if (!status.ok()) return status.WithContext("key " + Quoted(gguf::kTokensKey));
   }
   return OkStatus();
 }
@@ -170,7 +159,8 @@ Result<TokenizerSpec> ByScores(const GgufMetadata& metadata, const TokenList& to
   TokenizerSpec spec;
   FASTKV_RETURN_IF_ERROR(
       ReadSpecialIds(metadata, tokens.texts.size(), /*adds_bos_token=*/true, spec));
-  FASTKV_ASSIGN_OR_RETURN(spec.unknown_id, ReadId(metadata, kUnknownKey, 0, tokens.texts.size()));
+  FASTKV_ASSIGN_OR_RETURN(
+      spec.unknown_id, ReadId(metadata, kUnknownKey, gguf::kScoreUnknownId, tokens.texts.size()));
   FASTKV_RETURN_IF_ERROR(AddTokens(tokens, /*keeps_user_defined=*/true, spec));
   FASTKV_ASSIGN_OR_RETURN(const std::vector<float> scores,
                           metadata.Floats(kScoresKey, limits::kMaxVocabSize));
@@ -181,7 +171,7 @@ Result<TokenizerSpec> ByScores(const GgufMetadata& metadata, const TokenList& to
   }
   std::vector<bool> merges(tokens.types.size());
   for (size_t i = 0; i < merges.size(); ++i) {
-    merges[i] = tokens.types[i] != kByte && spec.vocabulary.Contains(static_cast<int32_t>(i));
+    merges[i] = tokens.types[i] != gguf::kByte && spec.vocabulary.Contains(static_cast<int32_t>(i));
   }
   FASTKV_RETURN_IF_ERROR(AddScoreMerges(scores, merges, spec));
   spec.byte_fallback = true;
@@ -218,12 +208,12 @@ Result<TokenizerSpec> TokenizerSpecFromGguf(const GgufMetadata& metadata) {
     FASTKV_RETURN_IF_ERROR(ReadSpecialIds(metadata, num_tokens, adds_bos_token, *spec));
     return spec;
   }
-  FASTKV_ASSIGN_OR_RETURN(const std::string_view model, metadata.String(kModelKey));
+  FASTKV_ASSIGN_OR_RETURN(const std::string_view model, metadata.String(gguf::kTokenizerModelKey));
   FASTKV_ASSIGN_OR_RETURN(const TokenList tokens, ReadTokens(metadata));
-  if (model == kMergeModel) return ByMerges(metadata, tokens);
-  if (model == kScoreModel) return ByScores(metadata, tokens);
-  return UnsupportedError("key " + Quoted(kModelKey) + ": the tokenizer " + Quoted(model) +
-                          " is not supported; supported are gpt2 and llama");
+  if (model == gguf::kMergeModel) return ByMerges(metadata, tokens);
+  if (model == gguf::kScoreModel) return ByScores(metadata, tokens);
+  return UnsupportedError("key " + Quoted(gguf::kTokenizerModelKey) + ": the tokenizer " +
+                          Quoted(model) + " is not supported; supported are gpt2 and llama");
 }
 
 Result<std::vector<GgufChatTemplate>> ChatTemplatesFromGguf(const GgufMetadata& metadata) {
@@ -245,18 +235,21 @@ Result<std::vector<GgufChatTemplate>> ChatTemplatesFromGguf(const GgufMetadata& 
 
 Result<std::map<std::string, std::string>> SpecialTokensFromGguf(const GgufMetadata& metadata) {
   std::map<std::string, std::string> texts;
-  if (!metadata.Has(kTokensKey)) return texts;
+  if (!metadata.Has(gguf::kTokensKey)) return texts;
   FASTKV_ASSIGN_OR_RETURN(const std::vector<std::string_view> tokens,
-                          metadata.Strings(kTokensKey, limits::kMaxVocabSize));
-  FASTKV_ASSIGN_OR_RETURN(const std::string_view model, metadata.StringOr(kModelKey, kMergeModel));
+                          metadata.Strings(gguf::kTokensKey, limits::kMaxVocabSize));
+  FASTKV_ASSIGN_OR_RETURN(const std::string_view model,
+                          metadata.StringOr(gguf::kTokenizerModelKey, gguf::kMergeModel));
   struct Name {
     const char* key;
     const char* variable;
     int32_t default_of_scores;  // -1: none
   };
-  for (const Name& name : {Name{kBosKey, "bos_token", 1}, Name{kEosKey, "eos_token", 2},
-                           Name{kUnknownKey, "unk_token", 0}, Name{kPaddingKey, "pad_token", -1}}) {
-    const bool has_default = model == kScoreModel && name.default_of_scores >= 0;
+  for (const Name& name : {Name{kBosKey, "bos_token", gguf::kScoreBosId},
+                           Name{kEosKey, "eos_token", gguf::kScoreEosId},
+                           Name{kUnknownKey, "unk_token", gguf::kScoreUnknownId},
+                           Name{kPaddingKey, "pad_token", -1}}) {
+    const bool has_default = model == gguf::kScoreModel && name.default_of_scores >= 0;
     FASTKV_ASSIGN_OR_RETURN(
         const std::optional<int32_t> id,
         ReadId(metadata, name.key,

@@ -7,17 +7,12 @@
 #include "base/check.h"
 #include "io/memory_file_system.h"
 #include "text/chat_template.h"
+#include "text/check_tokenizer_for_fuzz.h"
 #include "text/tokenizer.h"
-#include "text/unicode_utf8.h"
 
 namespace {
 
 constexpr char kPath[] = "/m/x.gguf";
-constexpr const char* kTexts[] = {
-    "Hello, world! <s>don't</s> 1234 \t\r\n  \u00e9e\u0301\u4e2d\U0001F642<0x0A>\u2581",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaababababbbabab ab",
-    "",
-};
 
 }  // namespace
 
@@ -31,13 +26,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FASTKV_CHECK(tokenizer.status().message().find('\n') == std::string::npos);
     return 0;
   }
-  for (const char* text : kTexts) {
-    for (const bool parse_special : {false, true}) {
-      const auto ids = (*tokenizer)->Encode(text, {true, parse_special});
-      if (!ids.ok()) continue;
-      for (const int32_t id : *ids) FASTKV_CHECK(!(*tokenizer)->IdToToken(id).empty());
-      FASTKV_CHECK(!fastkv::FindInvalidUtf8((*tokenizer)->Decode(*ids)));
-    }
-  }
+  fastkv::CheckTokenizer(**tokenizer);
   return 0;
 }

@@ -13,6 +13,7 @@
 #include "tests/unpack_testdata.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_variant_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -161,16 +162,8 @@ Json Variant(const std::string& name) {
 
 // The tokenizer.json of a variant: the base with some parts replaced.
 Json FileOf(const Json& variant) {
-  Json file = ReadJson(variant["base"].get<std::string>() + "/tokenizer.json");
-  for (const auto& [key, value] : variant["replace"].items()) {
-    const size_t dot = key.find('.');
-    if (dot == std::string::npos) {
-      file[key] = value;
-    } else {
-      file[key.substr(0, dot)][key.substr(dot + 1)] = value;
-    }
-  }
-  return file;
+  return WithParts(ReadJson(variant["base"].get<std::string>() + "/tokenizer.json"),
+                   variant["replace"]);
 }
 
 TEST(GgufTokenizer, AgreesWithTokenizerJsonOfQwen) {

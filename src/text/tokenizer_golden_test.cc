@@ -9,6 +9,7 @@
 #include "tests/unpack_testdata.h"
 #include "text/pre_tokenizer_pattern.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_variant_for_test.h"
 
 namespace fastkv {
 namespace {
@@ -88,15 +89,9 @@ TEST(TokenizerGoldenTest, Variants) {
   ASSERT_EQ(variants.size(), 17u);
   for (const Json& variant : variants) {
     SCOPED_TRACE(variant["name"].get<std::string>());
-    Json file = ReadJson(Folder(variant["base"].get<std::string>()) + "/tokenizer.json");
-    for (const auto& [key, value] : variant["replace"].items()) {
-      const size_t dot = key.find('.');
-      if (dot == std::string::npos) {
-        file[key] = value;
-      } else {
-        file[key.substr(0, dot)][key.substr(dot + 1)] = value;
-      }
-    }
+    const Json file =
+        WithParts(ReadJson(Folder(variant["base"].get<std::string>()) + "/tokenizer.json"),
+                  variant["replace"]);
     MemoryFileSystem files;
     files.Put("model/tokenizer.json", DumpJson(file));
     const auto tokenizer = Tokenizer::Load(files, "model");

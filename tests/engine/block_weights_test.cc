@@ -34,23 +34,12 @@ class DecodedWeights final : public WeightSource {
   std::map<std::string, std::vector<float>> values_;
 };
 
-ModelConfig BlockModelConfig() {
-  ModelConfig config = RandomModelConfig();
-  config.num_layers = 2;
-  config.hidden_size = 256;
-  config.num_q_heads = 4;
-  config.head_dim = 64;
-  config.intermediate_size = 512;
-  config.vocab_size = 300;
-  config.sliding_window.assign(2, 0);
-  return config;
-}
-
 std::unique_ptr<Engine> MakeDecodedEngine(const EngineOptions& options, StoredType type) {
   auto blocks =
       std::make_unique<RandomWeights>(/*seed=*/3, /*num_threads=*/1, SystemAllocator(), type);
-  Result<std::unique_ptr<Engine>> engine = Engine::FromWeights(
-      BlockModelConfig(), std::make_unique<DecodedWeights>(std::move(blocks)), options, nullptr);
+  Result<std::unique_ptr<Engine>> engine =
+      Engine::FromWeights(RandomBlockModelConfig(),
+                          std::make_unique<DecodedWeights>(std::move(blocks)), options, nullptr);
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return std::move(engine).value();
 }
@@ -67,8 +56,9 @@ class BlockWeights : public testing::TestWithParam<StoredType> {
 };
 
 TEST_P(BlockWeights, MeanTheSameToTheReference) {
-  const auto reference = MakeRandomEngine(Options("reference"), BlockModelConfig(), GetParam());
-  const auto cpu = MakeRandomEngine(Options("cpu"), BlockModelConfig(), GetParam());
+  const auto reference =
+      MakeRandomEngine(Options("reference"), RandomBlockModelConfig(), GetParam());
+  const auto cpu = MakeRandomEngine(Options("cpu"), RandomBlockModelConfig(), GetParam());
   const TestRun expected = Run(*reference);
   const TestRun actual = Run(*cpu);
   EXPECT_LT(LargestRelativeError(actual.last_logits, expected.last_logits), 1e-4);
@@ -78,7 +68,8 @@ TEST_P(BlockWeights, MeanTheSameToTheReference) {
 TEST_P(BlockWeights, AreWhatTheyStandFor) {
   for (ComputeType type : {ComputeType::kF32, ComputeType::kBF16}) {
     const auto decoded = MakeDecodedEngine(Options("cpu", type), GetParam());
-    const auto blocks = MakeRandomEngine(Options("cpu", type), BlockModelConfig(), GetParam());
+    const auto blocks =
+        MakeRandomEngine(Options("cpu", type), RandomBlockModelConfig(), GetParam());
     EXPECT_LT(2 * blocks->model().weight_bytes(), decoded->model().weight_bytes());
     const TestRun expected = Run(*decoded);
     const TestRun actual = Run(*blocks);
@@ -104,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, BlockWeights, testing::ValuesIn(BlockTypes()),
 TEST(WeightsInBlocks, MayBeRoundedTo8BitsLikeOthers) {
   EngineOptions options = {.device = "cpu", .num_threads = 2, .compute_type = ComputeType::kF32};
   options.weight_type = WeightType::kInt8;
-  const auto blocks = MakeRandomEngine(options, BlockModelConfig(), StoredType::kQ4K);
+  const auto blocks = MakeRandomEngine(options, RandomBlockModelConfig(), StoredType::kQ4K);
   const auto decoded = MakeDecodedEngine(options, StoredType::kQ4K);
   const std::vector<int32_t> ids = RandomIds(7, 24, 300);
   EXPECT_EQ(RunPrompt(*blocks, ids, {.name = "full"}, 4).last_logits,

@@ -90,16 +90,9 @@ TEST_P(GgufWindow, IsGivenWhereTheFileHasLostIt) {
 INSTANTIATE_TEST_SUITE_P(Folders, GgufWindow, testing::Values("mistral_window"));
 
 ModelConfig FormatModelConfig(Architecture architecture) {
-  ModelConfig config = RandomModelConfig();
+  ModelConfig config = RandomBlockModelConfig();
   config.architecture = architecture;
-  config.num_layers = 2;
-  config.hidden_size = 256;
-  config.num_q_heads = 4;
-  config.head_dim = 64;
-  config.intermediate_size = 512;
-  config.vocab_size = 300;
   config.rms_norm_eps = 0.0009765625;  // exact in float
-  config.sliding_window.assign(2, 0);
   config.qk_norm = architecture == Architecture::kQwen3;
   return config;
 }

@@ -30,6 +30,19 @@ inline ModelConfig RandomModelConfig() {
   return config;
 }
 
+// The same with rows of whole blocks in every stored type.
+inline ModelConfig RandomBlockModelConfig() {
+  ModelConfig config = RandomModelConfig();
+  config.num_layers = 2;
+  config.hidden_size = 256;
+  config.num_q_heads = 4;
+  config.head_dim = 64;
+  config.intermediate_size = 512;
+  config.vocab_size = 300;
+  config.sliding_window.assign(2, 0);
+  return config;
+}
+
 inline std::unique_ptr<Engine> MakeRandomEngine(const EngineOptions& options,
                                                 const ModelConfig& config = RandomModelConfig(),
                                                 StoredType type = StoredType::kBF16) {

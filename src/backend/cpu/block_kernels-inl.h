@@ -2,9 +2,7 @@
 // unit. See kernels.h.
 //
 // Few rows of x are multiplied straight from the blocks, in integers: x is prepared as for kInt8,
-// in 16 bits. Inputs of 8 bits would save nothing where it counts: widening four bits to sixteen
-// and multiplying in pairs takes as many instructions as joining the halves of bytes, multiplying
-// those and widening the sums, and the rounding of x is 256 times smaller.
+// in 16 bits, whose rounding is 256 times smaller than that of 8 bits.
 //
 // Many rows go through panels, which are decoded a block of columns at a time. Blocks are turned
 // over as integers, two columns a word; then every lane is a row of w, and its scale a lane too.
@@ -69,7 +67,8 @@ struct BlockElements {
       } else {
 #pragma GCC unroll 4
         for (int v = 0; v < kRunVectors; ++v) {
-          const Simd::F scale = OfVector(v, factors[o].Scale(run, 0), factors[o].Scale(run, 1));
+          const Simd::F scale =
+              SetHalvesOf16(v, factors[o].Scale(run, 0), factors[o].Scale(run, 1));
 #pragma GCC unroll 4
           for (int r = 0; r < kRows; ++r) {
             const Simd::I dot = Simd::AddPairProducts(Simd::AsWords(Simd::Zero()), w[v], x[r][v]);
@@ -92,7 +91,7 @@ struct BlockElements {
     for (int v = 0; v < (kScales == 1 ? 1 : kRunVectors); ++v) {
       const Simd::F offset =
           kScales == 1 ? Simd::Set(factors.Offset(run, 0))
-                       : OfVector(v, factors.Offset(run, 0), factors.Offset(run, kScales - 1));
+                       : SetHalvesOf16(v, factors.Offset(run, 0), factors.Offset(run, kScales - 1));
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         sums.of[r][o] = Simd::Fma(totals[r][v], offset, sums.of[r][o]);
@@ -114,11 +113,6 @@ struct BlockElements {
       }
     }
     if constexpr (kScales == 1) totals[0] = Simd::ToFloats(total);
-  }
-
-  // Factors of the two halves of a run, as vector v of its pairs meets them.
-  static FASTKV_INLINE Simd::F OfVector(int v, float first, float second) {
-    return SetHalvesOf16(v, first, second);
   }
 
   // As StoredElements::Multiply.

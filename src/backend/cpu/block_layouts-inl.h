@@ -74,10 +74,26 @@ struct BlockLayout {
   };
 };
 
-struct BlocksQ4_0 : BlockLayout<StoredType::kQ4_0, 1, 1, false> {
+// Formats of 32 values whose blocks begin with their scale.
+template <StoredType type>
+struct ScaledBlocks : BlockLayout<type, 1, 1, false> {
+  using typename BlockLayout<type, 1, 1, false>::Factors;
   static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
     out.values[0] = BlockHalf(block);
   }
+};
+
+// And with their scale and their offset.
+template <StoredType type>
+struct ShiftedBlocks : BlockLayout<type, 1, 1, true> {
+  using typename BlockLayout<type, 1, 1, true>::Factors;
+  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
+    out.values[0] = BlockHalf(block);
+    out.values[1] = BlockHalf(block + 2);
+  }
+};
+
+struct BlocksQ4_0 : ScaledBlocks<StoredType::kQ4_0> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
     Simd::LoadNibbles(block + 2, out);
 #pragma GCC unroll 4
@@ -85,11 +101,7 @@ struct BlocksQ4_0 : BlockLayout<StoredType::kQ4_0, 1, 1, false> {
   }
 };
 
-struct BlocksQ4_1 : BlockLayout<StoredType::kQ4_1, 1, 1, true> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    out.values[0] = BlockHalf(block);
-    out.values[1] = BlockHalf(block + 2);
-  }
+struct BlocksQ4_1 : ShiftedBlocks<StoredType::kQ4_1> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
     Simd::LoadNibbles(block + 4, out);
   }
@@ -107,10 +119,7 @@ FASTKV_INLINE void LoadFiveBits(const BlockByte* nibbles, const BlockByte* bits,
   }
 }
 
-struct BlocksQ5_0 : BlockLayout<StoredType::kQ5_0, 1, 1, false> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    out.values[0] = BlockHalf(block);
-  }
+struct BlocksQ5_0 : ScaledBlocks<StoredType::kQ5_0> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
     LoadFiveBits(block + 6, block + 2, out);
 #pragma GCC unroll 4
@@ -118,33 +127,20 @@ struct BlocksQ5_0 : BlockLayout<StoredType::kQ5_0, 1, 1, false> {
   }
 };
 
-struct BlocksQ5_1 : BlockLayout<StoredType::kQ5_1, 1, 1, true> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    out.values[0] = BlockHalf(block);
-    out.values[1] = BlockHalf(block + 2);
-  }
+struct BlocksQ5_1 : ShiftedBlocks<StoredType::kQ5_1> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
     LoadFiveBits(block + 8, block + 4, out);
   }
 };
 
-struct BlocksQ8_0 : BlockLayout<StoredType::kQ8_0, 1, 1, false> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    out.values[0] = BlockHalf(block);
-  }
+struct BlocksQ8_0 : ScaledBlocks<StoredType::kQ8_0> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
 #pragma GCC unroll 4
     for (int v = 0; v < kRunVectors; ++v) out[v] = Simd::LoadInt8Pairs(block + 2 + v * 2 * kLanes);
   }
 };
 
-alignas(16) constexpr int8_t kNonLinearIntegers[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                       1,    13,   25,  38,  53,  69,  89,  113};
-
-struct BlocksIQ4NL : BlockLayout<StoredType::kIQ4NL, 1, 1, false> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    out.values[0] = BlockHalf(block);
-  }
+struct BlocksIQ4NL : ScaledBlocks<StoredType::kIQ4NL> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int, int, Simd::I out[kRunVectors]) {
     Simd::LookUpNibbles(block + 2, kNonLinearIntegers, out);
   }
@@ -217,12 +213,18 @@ FASTKV_INLINE Simd::I NibblesOf(const BlockByte* bytes, bool upper) {
   return upper ? Simd::PairsShiftRight(pairs, 4) : Simd::PairsAnd(pairs, 15);
 }
 
-struct BlocksQ4K : BlockLayout<StoredType::kQ4K, 8, 1, true> {
+// Formats of 256 values with a scale and an offset, subtracted, of six bits for every run.
+template <StoredType type>
+struct SixBitBlocks : BlockLayout<type, 8, 1, true> {
+  using typename BlockLayout<type, 8, 1, true>::Factors;
   static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
     int8_t integers[16];
     LoadSixBits(block + 4, integers);
     StoreFactors(integers, BlockHalf(block), -BlockHalf(block + 2), out.values);
   }
+};
+
+struct BlocksQ4K : SixBitBlocks<StoredType::kQ4K> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int half, int quarter,
                                     Simd::I out[kRunVectors]) {
     const BlockByte* bytes = block + 16 + 64 * half + 32 * (quarter / 2);
@@ -233,12 +235,7 @@ struct BlocksQ4K : BlockLayout<StoredType::kQ4K, 8, 1, true> {
   }
 };
 
-struct BlocksQ5K : BlockLayout<StoredType::kQ5K, 8, 1, true> {
-  static FASTKV_INLINE void LoadFactors(const BlockByte* block, Factors& out) {
-    int8_t integers[16];
-    LoadSixBits(block + 4, integers);
-    StoreFactors(integers, BlockHalf(block), -BlockHalf(block + 2), out.values);
-  }
+struct BlocksQ5K : SixBitBlocks<StoredType::kQ5K> {
   static FASTKV_INLINE void LoadRun(const BlockByte* block, int half, int quarter,
                                     Simd::I out[kRunVectors]) {
     const BlockByte* bytes = block + 48 + 64 * half + 32 * (quarter / 2);
