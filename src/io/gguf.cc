@@ -86,9 +86,8 @@ std::vector<std::string> ModelsAmong(const std::vector<std::string>& names) {
     const std::optional<PartName> part = ParsePartName(name);
     if (!part || part->part == 1) models.push_back(name);
   }
-  const auto encoders = std::stable_partition(
-      models.begin(), models.end(), [](const std::string& name) { return !IsImageEncoder(name); });
-  if (encoders != models.begin()) models.erase(encoders, models.end());
+  // A folder of encoders alone keeps them: whoever opens one is told what it is.
+  if (!std::all_of(models.begin(), models.end(), IsImageEncoder)) std::erase_if(models, IsImageEncoder);
   return models;
 }
 

@@ -1,4 +1,4 @@
-// The kernel tables that were compiled in; x86-64 has all, other processors the generic one.
+// The kernel tables. Which of them are compiled in, CMakeLists.txt says, and kernels.cc knows.
 #ifndef FASTKV_BACKEND_CPU_KERNEL_TABLES_H_
 #define FASTKV_BACKEND_CPU_KERNEL_TABLES_H_
 
@@ -7,12 +7,10 @@
 namespace fastkv::cpu {
 
 extern const Kernels kGenericKernels;
-#if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAvx512Bf16Kernels;
 extern const Kernels kAmxKernels;
-#endif
 
 }  // namespace fastkv::cpu
 
