@@ -179,6 +179,32 @@ TEST_P(BlockKernels, MatVecMatchesDouble) {
   }
 }
 
+// Where inputs have a mean, an offset and what it is taken from are far larger than their
+// difference.
+TEST_P(BlockKernels, OffsetsMayCancel) {
+  const int64_t depth = 4096;
+  const int64_t columns = 5;
+  const BlockMatrix w = MakeMatrix(type(), columns, depth);
+  std::vector<float> x = RandomFloats(depth);
+  for (float& value : x) value = 1 + value / 16;
+  const std::vector<float> out = Multiply(x, w);
+  for (int64_t j = 0; j < columns; ++j) {
+    const std::vector<double> row = w.Row(j);
+    double exact = 0;
+    double squares = 0;
+    double magnitudes = 0;
+    for (size_t k = 0; k < row.size(); ++k) {
+      exact += double{x[k]} * row[k];
+      squares += row[k] * row[k];
+      magnitudes += std::fabs(row[k]);
+    }
+    // As in MatVecMatchesDouble, and a few roundings of float32 of the sum's parts.
+    ASSERT_NEAR(out[static_cast<size_t>(j)], exact,
+                6 * 0x1.0p-16 * std::sqrt(squares) + 0x1.0p-22 * magnitudes)
+        << j;
+  }
+}
+
 // The second row of 70 outputs in several shapes: the same bits.
 TEST_P(BlockKernels, MatVecGivesTheSameBitsInAnyCompany) {
   const int64_t depth = 2560;
