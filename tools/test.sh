@@ -23,7 +23,7 @@ export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 command -v ccache > /dev/null && export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}
 
 # The programs whose code runs in several threads.
-tsan_tests='^(fastkv_(base|backend(_[a-z]+)?|kv|method|model|engine)_test|op_parity_test|engine_(calibration|contract|measuring|weight_type)_test)$'
+tsan_tests='^(fastkv_(base|backend(_[a-z]+)?|kv|method|model|engine)_test|op_parity_test|engine_(contract|measuring|weight_type)_test)$'
 
 passed=0
 failed=0

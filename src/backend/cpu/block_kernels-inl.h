@@ -116,7 +116,7 @@ struct BlockElements {
   }
 
   // As StoredElements::Multiply.
-  template <int kRows, int kOutputs, bool kPrefetch>
+  template <int kRows, int kOutputs, bool kOverRows>
   static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
     const int64_t scale_offset = InputScaleOffset(args.depth);
     const int64_t stride = args.x_stride * static_cast<int64_t>(sizeof(float) / sizeof(int16_t));
@@ -144,9 +144,7 @@ struct BlockElements {
         Factors factors[kOutputs];
 #pragma GCC unroll 4
         for (int o = 0; o < kOutputs; ++o) {
-          if (kPrefetch) {
-            for (int64_t i = 0; i < Layout::kBytes; i += 64) PrefetchAhead(w[o] + i, tile);
-          }
+          for (int64_t i = 0; i < Layout::kBytes; i += 64) PrefetchAhead<kOverRows>(w[o] + i, tile);
           Layout::LoadFactors(w[o], factors[o]);
         }
         if constexpr (kRuns == 1) {

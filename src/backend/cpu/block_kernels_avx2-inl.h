@@ -163,17 +163,16 @@ struct SplitNibbles {
   static FASTKV_INLINE void AddTwoBlocks(const BlockByte* const blocks[kOutputs], int64_t at,
                                          const float* x, int64_t stride,
                                          __m256 sums[kOutputs][kRows]) {
+    static_assert(kOutputs % 2 == 0);
 #pragma GCC unroll 2
     for (int o = 0; o < kOutputs; o += 2) {
       const BlockByte* a = blocks[o] + at;
-      const BlockByte* b = blocks[o + 1 < kOutputs ? o + 1 : o] + at;
+      const BlockByte* b = blocks[o + 1] + at;
       const __m256 factors = Factors<kNext>(a, b);
       AddOutput<kRows, kNext>(a, _mm256_permute_ps(factors, 0x00), _mm256_permute_ps(factors, 0x55),
                               x, stride, sums[o]);
-      if constexpr (kOutputs > 1) {
-        AddOutput<kRows, kNext>(b, _mm256_permute_ps(factors, 0xaa),
-                                _mm256_permute_ps(factors, 0xff), x, stride, sums[o + 1]);
-      }
+      AddOutput<kRows, kNext>(b, _mm256_permute_ps(factors, 0xaa), _mm256_permute_ps(factors, 0xff),
+                              x, stride, sums[o + 1]);
     }
   }
 
@@ -309,7 +308,7 @@ struct SplitElements {
   static constexpr int64_t kBlockBytes = kDepthBlock / kInputBlock * kBytesOfInputs;
 
   // As StoredElements::Multiply.
-  template <int kRows, int kOutputs, bool kPrefetch>
+  template <int kRows, int kOutputs, bool kOverRows>
   static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
     const BlockByte* w[kOutputs];
 #pragma GCC unroll 4
@@ -327,9 +326,7 @@ struct SplitElements {
       Simd::F part[kOutputs][kRows];
 #pragma GCC unroll 4
       for (int o = 0; o < kOutputs; ++o) {
-        if (kPrefetch) {
-          for (int64_t i = 0; i < kBytesOfInputs; i += 64) PrefetchAhead(w[o] + i, tile);
-        }
+        for (int64_t i = 0; i < kBytesOfInputs; i += 64) PrefetchAhead<kOverRows>(w[o] + i, tile);
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) part[o][r] = Simd::Zero();
       }

@@ -132,7 +132,7 @@ struct Int8Elements {
 
   // As StoredElements::Multiply. Within a block of inputs every lane adds at most
   // kInputBlock / (2 kLanes) pairs of products below 2^23, which 32 bits hold.
-  template <int kRows, int kOutputs, bool kPrefetch>
+  template <int kRows, int kOutputs, bool kOverRows>
   static FASTKV_INLINE void Multiply(const MatVecArgs& args, const MatVecTile& tile) {
     const int64_t scale_offset = InputScaleOffset(args.depth);
     const int8_t* w[kOutputs];
@@ -159,7 +159,7 @@ struct Int8Elements {
         }
 #pragma GCC unroll 4
         for (int o = 0; o < kOutputs; ++o) {
-          if (kPrefetch) PrefetchAhead(w[o] + k, tile);
+          if (k % kInt8RowBytes == 0) PrefetchAhead<kOverRows>(w[o] + k, tile);
           const Simd::I weights = Simd::LoadInt8Pairs(w[o] + k);
 #pragma GCC unroll 4
           for (int r = 0; r < kRows; ++r) {
