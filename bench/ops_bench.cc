@@ -132,6 +132,7 @@ Status RunBench(const BenchOptions& options) {
   for (const op_cases::OpCase& op_case :
        op_cases::BenchCases(options.num_tokens, options.kv_len, options.layer)) {
     if (op_case.op.find(options.op) == std::string::npos) continue;
+    if (op_case.has_int8_kv && options.backend == "cuda") continue;
     const std::unique_ptr<op_cases::OpRun> run = op_cases::Prepare(op_case, *backend);
     FASTKV_ASSIGN_OR_RETURN(const Measurement measured, MeasureCase(*run, options));
     std::printf("%-24s %-58s %12.4f %10.1f %9.2f", op_case.op.c_str(), op_case.name.c_str(),

@@ -53,6 +53,14 @@ class Bench(CliTest):
         row = self.succeeds(self.bench("--model", self.model, "-p", 40, "--methods", "fastkv",
                                        "--json")).json()["rows"][0]
         self.assertEqual(row["kv_bytes"], inspected["kv_bytes"])
+        inspected = self.succeeds(self.inspect("--method", "fastkv", "--kv-dtype", "int8", ids=ids)).json()
+        report = self.succeeds(self.bench("--model", self.model, "-p", 40, "--methods", "fastkv", "--kv-dtype", "int8",
+                                          "--json")).json()
+        self.assertEqual(report["rows"][0]["kv_bytes"], inspected["kv_bytes"])
+        self.assertLess(report["rows"][0]["kv_bytes"], row["kv_bytes"])
+        self.assertEqual(report["rows"][0]["full_kv_bytes"], row["full_kv_bytes"])
+        self.assertEqual(report["machine"]["kv_dtype"], "int8")
+        self.assertIn("--kv-dtype int8", report["command"])
         self.assertIsNone(row["speedup_prefill"])
         self.assertIsNone(row["speedup_decode"])
 

@@ -69,15 +69,20 @@ class Turns(ChatTest):
     def test_the_cache_stays_inside_its_budget(self):
         model = write_model(self.folder / "long", LONG)
         messages = "".join(f"message number {i} of this long conversation\n" for i in range(12))
-        for method in ("snapkv", "fastkv", "knorm"):
-            with self.subTest(method):
-                report = self.report("-n", 20, "--ignore-eos", "--method", method, "--kv-tokens", 48, stdin=messages,
-                                     model=model)
+        entries = 48 * cli_support.CONFIG["num_hidden_layers"] * cli_support.CONFIG["num_key_value_heads"]
+        elements = 2 * cli_support.CONFIG["head_dim"]
+        for method, kv_dtype, entry_bytes in (("snapkv", "auto", elements * 4 + 4), ("fastkv", "auto", elements * 4 + 4),
+                                              ("knorm", "f32", elements * 4 + 4), ("knorm", "int8", elements + 8 + 4),
+                                              ("fastkv", "int8", elements + 8 + 4)):
+            with self.subTest(method, kv_dtype=kv_dtype):
+                report = self.report("-n", 20, "--ignore-eos", "--method", method, "--kv-tokens", 48, "--dtype", "f32",
+                                     "--kv-dtype", kv_dtype, stdin=messages, model=model)
                 self.assertEqual(len(report["turns"]), 12)
                 for turn in report["turns"][1:]:
                     self.assertTrue(turn["reduced"])
                     self.assertEqual(turn["kv_len"], [[48, 48]] * 4)
                 self.assertEqual(len({turn["kv_bytes"] for turn in report["turns"][1:]}), 1)
+                self.assertEqual(report["turns"][-1]["kv_bytes"], entries * entry_bytes)
 
     def test_a_short_chat_is_kept_whole(self):
         report = self.report("-n", 4, "--ignore-eos", stdin="hello\nyou\n")

@@ -25,6 +25,8 @@ class Usage(CliTest):
                 (("generate", "--threads", "0"), "--threads"),
                 (("generate", "--threads", "-1"), "--threads"),
                 (("generate", "--dtype", "f8"), "--dtype"),
+                (("generate", "--kv-dtype", "int4"), "--kv-dtype"),
+                (("calibrate", "--kv-dtype", "int8"), "--kv-dtype"),
                 (("generate", "--pooling", "min"), "--pooling"),
                 (("generate", "-n", "-1"), "--max-new-tokens"),
                 (("generate", "-n", "1.5"), "--max-new-tokens"),
@@ -195,6 +197,23 @@ class Inspect(CliTest):
     def test_bytes_of_bfloat16_entries(self):
         self.assertEqual(self.report("--method", "snapkv", dtype="bf16")["kv_bytes"],
                          20 * NUM_LAYERS * NUM_KV_HEADS * (2 * HEAD_DIM * 2 + 4))
+
+    def test_bytes_of_entries_in_integers(self):
+        computed = self.report("--method", "snapkv")
+        for option in ("--kv-dtype", "--kv-cache-dtype"):
+            report = self.report("--method", "snapkv", option, "int8")
+            self.assertEqual(report["kv_bytes"], 20 * NUM_LAYERS * NUM_KV_HEADS * (2 * HEAD_DIM + 2 * 4 + 4))
+            # The prompt is read as ever, and keeps the same entries.
+            self.assertEqual(report["layers"], computed["layers"])
+            self.assertEqual(report["last_logits"], computed["last_logits"])
+        self.assertEqual(self.report("--method", "snapkv", "--kv-dtype", "f32")["kv_bytes"], computed["kv_bytes"])
+
+    def test_types_that_a_cache_cannot_have(self):
+        for arguments, *named in ((("--dtype", "f32", "--kv-dtype", "bf16"), "--dtype bf16"),
+                                  (("--dtype", "bf16", "--kv-dtype", "f32"), "--dtype f32"),
+                                  (("--device", "cuda", "--kv-dtype", "int8"), "--device cpu")):
+            with self.subTest(arguments):
+                self.fails(self.inspect(*arguments), 2, "--kv-dtype", *named)
 
     def test_model_by_its_name_in_the_local_cache(self):
         repository = self.folder / "hub" / "models--some--model"

@@ -136,6 +136,7 @@ std::string CommandOf(const BenchOptions& options) {
                          Joined(options.contexts), Joined(options.methods), options.new_tokens,
                          options.repeat);
   if (options.model.weights != "auto") command += " --weights " + options.model.weights;
+  if (options.model.kv_dtype != "auto") command += " --kv-dtype " + options.model.kv_dtype;
   if (options.batch > 1) command += fmt::format(" --batch {}", options.batch);
   return command;
 }

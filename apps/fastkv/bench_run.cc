@@ -27,6 +27,8 @@ constexpr int64_t kBreakdownSteps = 8;
 // Floating-point operations in the time that a byte takes to read, roughly; for the time left only.
 constexpr double kFlopsPerByte = 10;
 
+constexpr int64_t kPositionBytes = 4;
+
 // What the plan of one method at one context foresees.
 struct Prediction {
   double prefill_flops = 0;
@@ -39,12 +41,18 @@ Prediction Predict(const Engine& engine, const PrefillPlan& plan, int64_t batch,
                    int64_t new_tokens) {
   const ModelConfig& config = engine.config();
   const ComputeTypes types = engine.backend().types();
-  const int64_t entry_bytes = 2 * config.num_kv_heads * config.head_dim * DTypeBytes(types.kv);
-  // Step i of n reads i entries of the tail.
-  const double mean_tail = static_cast<double>(new_tokens + 1) / 2;
+  // Without positions, which are not read.
+  const KvGeometry geometry = KvGeometryOf(config, types);
+  const auto frozen_bytes =
+      static_cast<double>(config.num_kv_heads * (geometry.FrozenEntryBytes() - kPositionBytes));
+  const auto tail_bytes =
+      static_cast<double>(config.num_kv_heads * (geometry.EntryBytes() - kPositionBytes));
+  const int64_t recent = plan.eviction.has_value() ? plan.eviction->recent_rows : 0;
+  // Step i of n reads i entries of the tail, and those of the prompt that stand there.
+  const double mean_tail = static_cast<double>(recent) + static_cast<double>(new_tokens + 1) / 2;
   double kv_bytes = 0;
   for (const LayerPlan& layer : plan.layers) {
-    kv_bytes += (static_cast<double>(layer.kv_len) + mean_tail) * static_cast<double>(entry_bytes);
+    kv_bytes += static_cast<double>(layer.kv_len - recent) * frozen_bytes + mean_tail * tail_bytes;
   }
   const PlannedMemory memory =
       PrefillMemory(config, plan, types, engine.backend().info().max_block_tokens);
@@ -122,7 +130,9 @@ class BenchRunner {
       run.row.batch = options_.batch;
       run.row.new_tokens = options_.new_tokens;
       run.row.repeat = options_.repeat;
-      run.row.full_kv_bytes = options_.batch * of_full.kept_bytes;
+      run.row.full_kv_bytes =
+          options_.batch *
+          KvGeometryOf(engine_.config(), engine_.backend().types()).FullBytes(context);
       runs.push_back(std::move(run));
     }
     return runs;

@@ -106,6 +106,20 @@ TEST(BenchRun, PredictsWhatThePlanTellsByHand) {
   EXPECT_LT(rows[3].kv_bytes * 9, rows[3].full_kv_bytes);
 }
 
+TEST(BenchRun, CountsTheBytesOfACacheInIntegers) {
+  const std::unique_ptr<Engine> engine =
+      MakeRandomEngine({.device = "cpu", .kv_type = KvType::kInt8});
+  const std::vector<SpeedRow> rows = RunRows(*engine, ShortRun());
+  const double weights = 2.0 * (4 * (96 * 160 + 96 * 96 + 96 * 320 + 160 * 96) + 96 * 509);
+  // 64 entries of the prompt with two scales, and two of the tail on average as they are computed.
+  const int64_t computed_bytes = DTypeBytes(engine->backend().types().kv);
+  const auto kv_bytes =
+      static_cast<double>(4 * 2 * (64 * (2 * 16 + 8) + 2 * 2 * 16 * computed_bytes));
+  EXPECT_DOUBLE_EQ(rows[0].predicted_decode_bytes, weights + kv_bytes);
+  EXPECT_EQ(rows[0].kv_bytes, 4 * 2 * 64 * (2 * 16 + 8 + 4));
+  EXPECT_EQ(rows[0].full_kv_bytes, 4 * 2 * 64 * (2 * 16 * computed_bytes + 4));
+}
+
 TEST(BenchRun, CountsTheBytesOfBlocks) {
   const std::unique_ptr<Engine> engine =
       MakeRandomEngine({.device = "cpu"}, RandomModelConfig(), StoredType::kQ4_0);

@@ -179,6 +179,8 @@ Status WriteOutputs(const std::string& profile_path, const std::string& profile,
 
 void AddCalibrateOptions(CLI::App& command, CalibrateOptions& options) {
   AddModelFlags(command, options.model);
+  // Calibration reads prompts layer by layer and keeps nothing of them.
+  command.remove_option(command.get_option("--kv-dtype"));
   command.add_option("--prompts", options.prompt_files,
                      "Text files, one prompt each, or .jsonl files with one object with \"prompt\" "
                      "a line [default: built-in prompts]");

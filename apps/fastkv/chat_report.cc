@@ -80,9 +80,7 @@ std::string ChatStatsText(const ChatSession& chat, const std::vector<TurnStats>&
   const Session* session = chat.session();
   if (session == nullptr || turns.empty()) return "nothing was read yet\n";
   const KvCache& cache = session->cache();
-  const KvGeometry& geometry = cache.geometry();
-  const double full_bytes = static_cast<double>(geometry.num_layers * geometry.num_kv_heads *
-                                                session->num_tokens() * geometry.EntryBytes());
+  const auto full_bytes = static_cast<double>(cache.geometry().FullBytes(session->num_tokens()));
   std::string text =
       fmt::format("tokens     {} so far, {} left of the model's {}; {} answers\n",
                   HumanCount(session->num_tokens()), HumanCount(session->context_left()),

@@ -126,8 +126,7 @@ void ChatSession::DescribeCache(TurnStats& stats) const {
   const KvCache& cache = session_->cache();
   const KvGeometry& geometry = cache.geometry();
   stats.kv_bytes = cache.bytes_held();
-  stats.full_kv_bytes =
-      geometry.num_layers * geometry.num_kv_heads * session_->num_tokens() * geometry.EntryBytes();
+  stats.full_kv_bytes = geometry.FullBytes(session_->num_tokens());
   for (int64_t layer = 0; layer < geometry.num_layers; ++layer) {
     stats.kv_len.emplace_back();
     for (int64_t head = 0; head < geometry.num_kv_heads; ++head) {

@@ -37,7 +37,7 @@ struct TurnStats {
   DecodeReport decode;
   std::string answer;
   int64_t kv_bytes = 0;                      // held when the answer began
-  int64_t full_kv_bytes = 0;                 // what keeping everything would hold then
+  int64_t full_kv_bytes = 0;                 // what keeping everything as computed would hold then
   std::vector<std::vector<int64_t>> kv_len;  // [layer][KV head], entries when the answer began
 };
 

@@ -77,6 +77,7 @@ Json MachineJson(const Backend& backend) {
   json["device_description"] = info.description;
   json["threads"] = info.num_threads;
   json["dtype"] = std::string(DTypeName(backend.types().activation));
+  json["kv_dtype"] = std::string(DTypeName(backend.types().frozen_dtype()));
   return json;
 }
 

@@ -99,6 +99,12 @@ void AddModelFlags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "int8"}));
   command
+      .add_option("--kv-dtype,--kv-cache-dtype", flags.kv_dtype,
+                  "Keys and values that are kept of the prompt: auto (as computed), f32 or bf16 "
+                  "(which --dtype must give), or int8 (rounded once they are kept; CPU only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
+  command
       .add_option("--rope-dtype", flags.rope_dtype,
                   "Precision of the rotary frequencies: f32, or bf16 as in a model that was cast "
                   "to bfloat16 as a whole")
@@ -258,6 +264,10 @@ EngineOptions EngineOptionsOf(const ModelFlags& flags) {
                          : flags.dtype == "bf16" ? ComputeType::kBF16
                                                  : ComputeType::kAuto;
   options.weight_type = flags.weights == "int8" ? WeightType::kInt8 : WeightType::kAuto;
+  options.kv_type = flags.kv_dtype == "f32"    ? KvType::kF32
+                    : flags.kv_dtype == "bf16" ? KvType::kBF16
+                    : flags.kv_dtype == "int8" ? KvType::kInt8
+                                               : KvType::kAuto;
   options.sliding_window_tokens = flags.sliding_window_tokens;
   options.bf16_rope = flags.rope_dtype == "bf16";
   options.profile_path = flags.profile;

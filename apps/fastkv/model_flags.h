@@ -21,6 +21,7 @@ struct ModelFlags {
   int num_threads = 0;
   std::string dtype = "auto";
   std::string weights = "auto";
+  std::string kv_dtype = "auto";
   std::string rope_dtype = "f32";
   std::optional<int64_t> sliding_window_tokens;
   std::string profile;          // empty: beside the model

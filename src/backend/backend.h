@@ -44,11 +44,27 @@ enum class WeightType {
   kInt8,
 };
 
+// What the entries that a prompt leaves in the cache are kept as. Keys and values are computed in,
+// and those of later tokens kept as, ComputeTypes::kv.
+enum class KvType {
+  kAuto,  // as they are computed
+  // The type that they must be computed in.
+  kF32,
+  kBF16,
+  // Integers of 8 bits with one float32 scale for each entry, KV head, and key or value, as the
+  // rows of WeightType::kInt8.
+  kInt8,
+};
+
 // The element types a back end was created with.
 struct ComputeTypes {
   DType activation = DType::kF32;  // inputs of matrix products, queries, attention outputs
-  DType kv = DType::kF32;          // stored keys and values
+  DType kv = DType::kF32;          // computed keys and values
   WeightType weights = WeightType::kAuto;
+  KvType frozen_kv = KvType::kAuto;
+
+  bool has_int8_kv() const { return frozen_kv == KvType::kInt8; }
+  DType frozen_dtype() const { return has_int8_kv() ? DType::kI8 : kv; }
 };
 
 // What a back end is and where it runs, for reports.
@@ -150,6 +166,7 @@ struct CpuOptions {
   ComputeType compute_type =
       ComputeType::kAuto;  // auto: bf16 where the CPU multiplies it natively, else f32
   WeightType weight_type = WeightType::kAuto;  // auto: as in the checkpoint, where they are mapped
+  KvType kv_type = KvType::kAuto;
   Allocator* allocator = nullptr;  // nullptr: SystemAllocator(); must outlive the back end
 };
 

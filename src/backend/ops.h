@@ -87,8 +87,11 @@ struct PrefillAttentionParams {
 // The entries of one sequence in one layer: a frozen part (each KV head its own count), then a tail
 // in which all heads have the same count. Entries of a head are in ascending position order.
 struct KvLayerView {
-  ConstTensorView frozen_keys;    // [num_entries, head_dim], kv
+  ConstTensorView frozen_keys;    // [num_entries, head_dim], kv, or i8 with scales
   ConstTensorView frozen_values;  // as frozen_keys
+  // [num_entries]: what the integers of an entry are multiplied with; null where they are in kv.
+  const float* frozen_key_scales = nullptr;
+  const float* frozen_value_scales = nullptr;
   std::span<const int64_t>
       head_begin;  // host: [num_kv_heads + 1]; head a owns entries [b[a], b[a+1])
   const int32_t* frozen_positions = nullptr;  // [num_entries]
@@ -244,15 +247,27 @@ struct GatherRowsParams {
   TensorView out;                    // [num_selected, num_columns], the type of x
 };
 
-// Copies the selected entries of each KV head, and their positions.
+// Copies the selected entries of each KV head, and their positions. On a back end that can be made
+// with KvType::kInt8 either side may be i8 with scales: entries in kv are rounded as that type
+// says, where NaN or infinity makes a scale NaN and its integers 0; those in i8 are multiplied out
+// in float32, or copied with their scales.
 struct GatherKvParams {
-  ConstTensorView keys;                // [num_kv_heads, kv_len, head_dim], kv; head stride free
-  ConstTensorView values;              // as keys
+  ConstTensorView keys;          // [num_kv_heads, kv_len, head_dim], kv or i8; head stride free
+  ConstTensorView values;        // as keys
+  ConstTensorView key_scales;    // [num_kv_heads, kv_len], f32; head stride free; empty unless i8
+  ConstTensorView value_scales;  // as key_scales
   const int32_t* positions = nullptr;  // [kv_len]
-  ConstTensorView indices;             // [num_kv_heads, num_selected], i32, ascending by head
-  TensorView out_keys;       // [num_kv_heads, num_selected, head_dim], kv; head stride free
-  TensorView out_values;     // as out_keys
-  TensorView out_positions;  // [num_kv_heads, num_selected], i32
+  ConstTensorView indices;  // [num_kv_heads, num_selected], i32, ascending by head; or a view of
+                            // no rank: all entries in order
+  TensorView out_keys;      // [num_kv_heads, num_selected, head_dim], kv or i8; head stride free
+  TensorView out_values;    // as out_keys
+  TensorView
+      out_key_scales;  // [num_kv_heads, num_selected], f32; head stride free; empty unless i8
+  TensorView out_value_scales;  // as out_key_scales
+  TensorView out_positions;     // [num_kv_heads, num_selected], i32
+
+  bool takes_all() const { return indices.rank() == 0; }
+  int64_t num_selected() const { return takes_all() ? keys.dim(1) : indices.dim(1); }
 };
 
 // out[i] = the index of the largest logit of row i (ties: the lower), or -1 where a logit is NaN or

@@ -35,6 +35,7 @@ class CacheCompressor {
         params_(params),
         rule_(*params.budget.rule),
         cache_(cache),
+        whole_(cache.geometry()),
         frequencies_(ComputeRopeFrequencies(model.config().rope, model.config().head_dim)) {}
 
   Status Run() {
@@ -54,6 +55,7 @@ class CacheCompressor {
 
  private:
   const ModelConfig& config() const { return model_.config(); }
+  bool has_integers() const { return cache_.geometry().int8_frozen; }
 
   // A layer's tokens_in is the number of entries of its fullest head.
   void MakePlans() {
@@ -94,6 +96,9 @@ class CacheCompressor {
         FASTKV_RETURN_IF_ERROR(kept.ReserveFrozen(backend_, lens));
       }
       kept_.push_back(std::move(kept));
+    }
+    if (has_integers()) {
+      FASTKV_RETURN_IF_ERROR(whole_.ReserveFrozenEntries(backend_, heads * max_tokens_));
     }
     const int64_t vector_bytes = config().head_dim * DTypeBytes(backend_.types().kv);
     const int64_t query_bytes =
@@ -149,33 +154,27 @@ class CacheCompressor {
     return backend_.CopyToDevice(head_rows_.data(), rows.data(), 4 * heads * query_rows_);
   }
 
-  // The entries of head `head` of a layer to `keys`, `values` and `positions`, each with as many
-  // rows.
-  void CopyHead(int64_t layer, int64_t head, const TensorView& keys, const TensorView& values,
-                const TensorView& positions) {
+  // The entries of head `head` of a layer to `target`, which is as long.
+  void CopyHead(int64_t layer, int64_t head, const KvEntries& target) {
     LayerKv& source = cache_.layer(layer);
     const int64_t frozen = source.FrozenLen(head);
     const int64_t tail = cache_.tail_len();
-    const int64_t vector_bytes = config().head_dim * DTypeBytes(backend_.types().kv);
-    const auto copy = [&](const TensorView& to, const TensorView& from, int64_t begin,
-                          int64_t count, int64_t entry_bytes) {
-      if (count == 0) return;
-      const int dim = to.rank() == 3 ? 1 : to.rank() - 1;
-      backend_.Copy(to.Slice(dim, begin, begin + count).data(), from.data(), count * entry_bytes);
-    };
-    copy(keys, source.HeadKeys(head), 0, frozen, vector_bytes);
-    copy(values, source.HeadValues(head), 0, frozen, vector_bytes);
-    copy(positions, source.HeadPositions(head), 0, frozen, 4);
+    Gather(source.FrozenHead(head).AsSource(), target.Range(0, frozen));
     if (tail == 0) return;
-    copy(keys, source.TailKeys(0, tail).Rows(head, head + 1), frozen, tail, vector_bytes);
-    copy(values, source.TailValues(0, tail).Rows(head, head + 1), frozen, tail, vector_bytes);
-    copy(positions, source.TailPositions(0, tail), frozen, tail, 4);
+    Gather({.keys = source.TailKeys(0, tail).Rows(head, head + 1),
+            .values = source.TailValues(0, tail).Rows(head, head + 1),
+            .positions = source.TailPositions(0, tail).As<int32_t>()},
+           target.Range(frozen, frozen + tail));
+  }
+
+  void Gather(GatherKvParams gather, const KvEntries& target) {
+    target.SetAsTarget(gather);
+    backend_.GatherKv(gather);
   }
 
   void KeepAll(int64_t layer) {
     for (int64_t head = 0; head < config().num_kv_heads; ++head) {
-      CopyHead(layer, head, kept_[layer].HeadKeys(head), kept_[layer].HeadValues(head),
-               kept_[layer].HeadPositions(head));
+      CopyHead(layer, head, kept_[layer].FrozenHead(head));
     }
   }
 
@@ -198,12 +197,21 @@ class CacheCompressor {
                        .rotary = {.inverse_frequencies = frequencies_.inverse_frequencies,
                                   .attention_factor = frequencies_.attention_factor},
                        .moment_rows = last_rows_};
+    if (has_integers()) whole_.SetFrozenHeads(std::vector<int64_t>(heads, tokens));
     for (int64_t head = 0; head < heads; ++head) {
       HeadInputs of_head{.first = tokens - lens[head],
                          .positions = positions.Rows(head, head + 1).As<int32_t>()};
-      CopyHead(layer, head, keys.Rows(head, head + 1).Slice(1, of_head.first, tokens),
-               values.Rows(head, head + 1).Slice(1, of_head.first, tokens),
-               positions.Rows(head, head + 1).Slice(1, of_head.first, tokens));
+      const KvEntries computed = KvEntries{.keys = keys.Rows(head, head + 1),
+                                           .values = values.Rows(head, head + 1),
+                                           .positions = positions.Rows(head, head + 1)}
+                                     .Range(of_head.first, tokens);
+      if (has_integers()) {
+        const KvEntries rounded = whole_.FrozenHead(head).Range(of_head.first, tokens);
+        CopyHead(layer, head, rounded);
+        Gather(rounded.AsSource(), computed);
+      } else {
+        CopyHead(layer, head, computed);
+      }
       FASTKV_RETURN_IF_ERROR(FindProtected(layer, head, of_head));
       inputs.heads.push_back(std::move(of_head));
     }
@@ -319,13 +327,13 @@ class CacheCompressor {
     const auto* indices = selection.kv_indices.As<int32_t>();
     for (int64_t head = 0; head < config().num_kv_heads; ++head) {
       const int64_t count = selection.head_kv_len[head];
-      backend_.GatherKv({.keys = inputs.keys.Rows(head, head + 1),
-                         .values = inputs.values.Rows(head, head + 1),
-                         .positions = inputs.heads[head].positions,
-                         .indices = ConstTensorView(indices, DType::kI32, {1, count}),
-                         .out_keys = kept.HeadKeys(head),
-                         .out_values = kept.HeadValues(head),
-                         .out_positions = kept.HeadPositions(head)});
+      GatherKvParams gather = has_integers()
+                                  ? whole_.FrozenHead(head).AsSource()
+                                  : GatherKvParams{.keys = inputs.keys.Rows(head, head + 1),
+                                                   .values = inputs.values.Rows(head, head + 1),
+                                                   .positions = inputs.heads[head].positions};
+      gather.indices = ConstTensorView(indices, DType::kI32, {1, count});
+      Gather(gather, kept.FrozenHead(head));
       indices += count;
     }
   }
@@ -335,6 +343,9 @@ class CacheCompressor {
   const CacheCompressionParams& params_;
   const RetentionRule& rule_;
   KvCache& cache_;
+  // Of a cache in integers, one layer's entries with the tail's rounded: what the rule sees
+  // multiplied out, and what is kept unchanged.
+  LayerKv whole_;
   RopeFrequencies frequencies_;
 
   std::vector<LayerPlan> plans_;

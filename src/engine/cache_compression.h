@@ -4,7 +4,8 @@
 // The entries of each KV head, kept ones and the tail behind them, are what the rule takes for the
 // tokens that a layer received, in ascending position; its observation comes from the last tokens
 // that were run (TurnObserver). What it keeps becomes the new frozen part, at unchanged positions
-// and with unchanged keys and values.
+// and with unchanged keys and values; where the frozen part is in integers (KvType::kInt8), the
+// tail's are rounded first.
 #ifndef FASTKV_ENGINE_CACHE_COMPRESSION_H_
 #define FASTKV_ENGINE_CACHE_COMPRESSION_H_
 

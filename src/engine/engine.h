@@ -32,6 +32,7 @@ struct EngineOptions {
   int num_threads = 0;          // CPU threads; 0: as many as there are cores to use
   ComputeType compute_type = ComputeType::kAuto;
   WeightType weight_type = WeightType::kAuto;
+  KvType kv_type = KvType::kAuto;
   bool bf16_rope = false;  // RopeConfig::round_to_bf16
   // ModelConfig::sliding_window of every layer, for files that have lost it; 0: all tokens.
   std::optional<int64_t> sliding_window_tokens;
@@ -43,7 +44,8 @@ struct EngineOptions {
 };
 
 // The back end that `options.device` names; auto takes the first CUDA device that works, else the
-// CPU. Errors: kInvalidArgument (unknown name), and those of the back ends.
+// CPU. Errors: kInvalidArgument (unknown name), kUnsupported (a type that the device lacks), and
+// those of the back ends.
 Result<std::unique_ptr<Backend>> CreateBackend(const EngineOptions& options);
 
 // Immutable after loading, but its back end serves one thread at a time: run one session's call at

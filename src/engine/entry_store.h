@@ -22,8 +22,12 @@ struct LayerEntries {
 // Takes memory for what layer `layer` of `plan` keeps. Errors: kMemory.
 Status ReserveEntries(Backend& backend, const PrefillPlan& plan, int64_t layer, KvCache& cache);
 
-// Whether the layer may write its keys and values straight into `FrozenKeys` and `FrozenValues`.
-bool StoresInPlace(const PrefillPlan& plan, int64_t layer);
+// Whether all that the layer received becomes its frozen part. Where that is not in integers, the
+// layer may write its keys and values straight into it.
+bool FreezesAll(const PrefillPlan& plan, int64_t layer);
+
+// Copies all entries of a layer that FreezesAll.
+void StoreAll(Backend& backend, const LayerEntries& entries, LayerKv& kept);
 
 // Copies the selected entries of a layer that keeps fewer than it received.
 void StoreSelected(Backend& backend, const LayerEntries& entries, const LayerPlan& plan,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/model_shape.h"
 #include "engine/observation_recorder.h"
 #include "engine/tail_eviction.h"
 #include "engine/token_stream.h"
@@ -60,8 +61,8 @@ int64_t KeptBytes(const ModelConfig& config, const LayerPlan& layer, const Compu
                   int64_t recent) {
   const int64_t vector_bytes = config.head_dim * DTypeBytes(types.kv);
   const int64_t frozen = layer.MaxEntries(config.num_kv_heads) - config.num_kv_heads * recent;
-  return frozen * (2 * vector_bytes + 4) + config.num_kv_heads * recent * 2 * vector_bytes +
-         4 * recent;
+  return frozen * KvGeometryOf(config, types).FrozenEntryBytes() +
+         config.num_kv_heads * recent * 2 * vector_bytes + 4 * recent;
 }
 
 }  // namespace
@@ -127,7 +128,8 @@ double PrefillFlops(const ModelConfig& config, const PrefillPlan& plan, int64_t 
   return flops;
 }
 
-PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, int64_t block_tokens) {
+PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, const ComputeTypes& types,
+                     int64_t block_tokens) {
   PrefillSizes sizes;
   bool sums_columns = plan.eviction.has_value();
   for (const LayerPlan& layer : plan.selection_pass) {
@@ -138,7 +140,7 @@ PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, int64_t bloc
     if (!layer.keeps_all()) {
       sizes.kv_indices = std::max(sizes.kv_indices, layer.MaxEntries(num_kv_heads));
     }
-    if (!layer.keeps_all() || plan.eviction.has_value()) {
+    if (!layer.keeps_all() || plan.eviction.has_value() || types.has_int8_kv()) {
       sizes.layer_tokens = std::max(sizes.layer_tokens, layer.tokens_in);
     }
     sizes.cut_tokens = std::max(sizes.cut_tokens, layer.cut_tokens);
@@ -152,7 +154,7 @@ PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, int64_t bloc
 PlannedMemory PrefillMemory(const ModelConfig& config, const PrefillPlan& plan,
                             const ComputeTypes& types, int64_t block_tokens) {
   const int64_t vector_bytes = config.head_dim * DTypeBytes(types.kv);
-  const PrefillSizes sizes = SizesOf(plan, config.num_kv_heads, block_tokens);
+  const PrefillSizes sizes = SizesOf(plan, config.num_kv_heads, types, block_tokens);
   PlannedMemory memory;
   const int64_t recent = plan.eviction.has_value() ? plan.eviction->recent_rows : 0;
   for (const LayerPlan& layer : plan.layers) {

@@ -43,8 +43,8 @@ double MlpFlops(const ModelConfig& config, int64_t num_rows);
 double PrefillFlops(const ModelConfig& config, const PrefillPlan& plan, int64_t last_layer_rows);
 
 struct PlannedMemory {
-  int64_t kept_kv_bytes = 0;   // keys, values and positions of all kept entries
-  int64_t layer_kv_bytes = 0;  // one layer's full keys and values, 0 where no layer drops entries
+  int64_t kept_kv_bytes = 0;   // keys, values, scales and positions of all kept entries
+  int64_t layer_kv_bytes = 0;  // one layer's full keys and values, 0 where all stay as computed
   int64_t hidden_bytes = 0;  // hidden states, positions and rotary table of the tokens on their way
   int64_t selection_bytes = 0;  // observations, scores and indices
   int64_t eviction_bytes = 0;   // what dropping entries while decoding remembers
@@ -69,7 +69,8 @@ struct PrefillSizes {
   int64_t token_indices = 0;     // selected tokens of one cut
   int64_t log_sum_exp_rows = 0;  // of one block
 };
-PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, int64_t block_tokens);
+PrefillSizes SizesOf(const PrefillPlan& plan, int64_t num_kv_heads, const ComputeTypes& types,
+                     int64_t block_tokens);
 
 }  // namespace fastkv
 

@@ -98,7 +98,8 @@ Result<std::unique_ptr<Prefill>> Prefill::Start(Backend& backend, const DecoderM
 
 Status Prefill::AllocateMemory() {
   const ModelConfig& config = model_.config();
-  const PrefillSizes sizes = SizesOf(plan_, config.num_kv_heads, options_.block_tokens);
+  const PrefillSizes sizes =
+      SizesOf(plan_, config.num_kv_heads, backend_.types(), options_.block_tokens);
   FASTKV_RETURN_IF_ERROR(members_.Allocate(options_.block_tokens));
   if (plan_.eviction.has_value()) {
     FASTKV_RETURN_IF_ERROR(members_[0].cache.ReserveTail(plan_.eviction->recent_rows));
@@ -135,11 +136,12 @@ void Prefill::BeginLayer() {
     values_ = layer_values_.View(dtype, {config.num_kv_heads, num_tokens, config.head_dim});
     return;
   }
-  keys_ = kept->FrozenKeys();
-  values_ = kept->FrozenValues();
-  const TensorView kept_positions = kept->FrozenPositions();
+  const KvEntries frozen = kept->Frozen();
+  keys_ = frozen.keys;
+  values_ = frozen.values;
   for (int64_t head = 0; head < config.num_kv_heads; ++head) {
-    backend_.Copy(kept_positions.Rows(head, head + 1).data(), stream_->positions(), 4 * num_tokens);
+    backend_.Copy(frozen.positions.Rows(head, head + 1).data(), stream_->positions(),
+                  4 * num_tokens);
   }
 }
 

@@ -4,18 +4,12 @@
 #include <string>
 #include <utility>
 
+#include "engine/model_shape.h"
 #include "engine/plan_cost.h"
 #include "engine/shared_pass.h"
 
 namespace fastkv {
 namespace {
-
-KvGeometry GeometryOf(const Backend& backend, const ModelConfig& config) {
-  return {.num_layers = config.num_layers,
-          .num_kv_heads = config.num_kv_heads,
-          .head_dim = config.head_dim,
-          .dtype = backend.types().kv};
-}
 
 Status CannotReadTogether(const PrefillMember& a, const PrefillMember& b) {
   return UnsupportedError("the methods '" + std::string(a.method->name()) + "' and '" +
@@ -35,7 +29,7 @@ Result<PrefillMembers> PrefillMembers::Plan(Backend& backend, const ModelConfig&
     members.members_.push_back({.method = method,
                                 .plan = std::move(plan),
                                 .selector = method->NewSelector(),
-                                .cache = KvCache(backend, GeometryOf(backend, config))});
+                                .cache = KvCache(backend, KvGeometryOf(config, backend.types()))});
     for (int64_t i = 0; i + 1 < members.size(); ++i) {
       const PrefillMember& newest = members.members_.back();
       if (!CanReadTogether(members[i].plan, newest.plan)) {
@@ -57,16 +51,17 @@ Status PrefillMembers::Allocate(int64_t block_tokens) {
   int64_t num_token_indices = 0;
   bool copies_moments = false;
   for (int64_t layer = 0; layer < config_->num_layers; ++layer) {
-    const PrefillMember* const in_place = InPlaceMember(layer);
+    const PrefillMember* const freezing = FreezingMember(layer);
     for (PrefillMember& member : members_) {
       // Will share what that one keeps.
-      if (&member != in_place && StoresInPlace(member.plan, layer)) continue;
+      if (&member != freezing && FreezesAll(member.plan, layer)) continue;
       FASTKV_RETURN_IF_ERROR(ReserveEntries(*backend_, member.plan, layer, member.cache));
     }
     copies_moments = copies_moments || NumWithMoments(layer) > 1;
   }
   for (const PrefillMember& member : members_) {
-    const PrefillSizes sizes = SizesOf(member.plan, config_->num_kv_heads, block_tokens);
+    const PrefillSizes sizes =
+        SizesOf(member.plan, config_->num_kv_heads, backend_->types(), block_tokens);
     num_kv_indices = std::max(num_kv_indices, sizes.kv_indices);
     num_token_indices = std::max(num_token_indices, sizes.token_indices);
   }
@@ -85,15 +80,16 @@ Status PrefillMembers::Allocate(int64_t block_tokens) {
   return OkStatus();
 }
 
-PrefillMember* PrefillMembers::InPlaceMember(int64_t layer) {
+PrefillMember* PrefillMembers::FreezingMember(int64_t layer) {
   const auto member = std::find_if(members_.begin(), members_.end(), [&](const PrefillMember& m) {
-    return StoresInPlace(m.plan, layer);
+    return FreezesAll(m.plan, layer);
   });
   return member == members_.end() ? nullptr : &*member;
 }
 
 LayerKv* PrefillMembers::StoreInPlace(int64_t layer) {
-  PrefillMember* const member = InPlaceMember(layer);
+  if (backend_->types().has_int8_kv()) return nullptr;
+  PrefillMember* const member = FreezingMember(layer);
   return member == nullptr ? nullptr : &member->cache.layer(layer);
 }
 
@@ -120,7 +116,10 @@ Result<Selection> PrefillMembers::SelectAndStore(int64_t layer, bool in_first_pa
                                                  const LayerEntries& entries,
                                                  const LayerInputs& inputs,
                                                  ObservationScratch& scratch) {
-  PrefillMember* const in_place = in_first_pass ? nullptr : InPlaceMember(layer);
+  PrefillMember* const freezing = in_first_pass ? nullptr : FreezingMember(layer);
+  if (freezing != nullptr && StoreInPlace(layer) == nullptr) {
+    StoreAll(*backend_, entries, freezing->cache.layer(layer));
+  }
   const bool copies_moments = !in_first_pass && NumWithMoments(layer) > 1;
   if (copies_moments) CopyMoments(scratch, /*back=*/false);
   Selection first;
@@ -128,9 +127,9 @@ Result<Selection> PrefillMembers::SelectAndStore(int64_t layer, bool in_first_pa
   for (int64_t i = 0; i < size(); ++i) {
     PrefillMember& member = members_[i];
     if (copies_moments && i > 0) CopyMoments(scratch, /*back=*/true);
-    if (in_place != nullptr && &member != in_place && StoresInPlace(member.plan, layer)) {
+    if (freezing != nullptr && &member != freezing && FreezesAll(member.plan, layer)) {
       FASTKV_ASSIGN_OR_RETURN(member.cache.layer(layer),
-                              in_place->cache.layer(layer).Fork(*backend_, /*tail_len=*/0));
+                              freezing->cache.layer(layer).Fork(*backend_, /*tail_len=*/0));
     }
     LayerObservation observation(*backend_, scratch, inputs);
     FASTKV_ASSIGN_OR_RETURN(Selection selection,

@@ -60,8 +60,8 @@ class PrefillMembers {
  private:
   PrefillMembers(Backend& backend, const ModelConfig& config)
       : backend_(&backend), config_(&config) {}
-  // The first member that stores a layer in place, or null.
-  PrefillMember* InPlaceMember(int64_t layer);
+  // The first member that keeps all of a layer in the frozen part, or null.
+  PrefillMember* FreezingMember(int64_t layer);
   Result<Selection> SelectFor(PrefillMember& member, int64_t layer, bool in_first_pass,
                               const LayerEntries& entries, LayerObservation& observation);
   int64_t NumWithMoments(int64_t layer) const;

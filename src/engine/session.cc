@@ -123,9 +123,7 @@ KvCache Session::TakeOver(fastkv::Prefill& prefill, int64_t method, std::span<co
     report_.layers.push_back(std::move(layer));
   }
   report_.kv_bytes = cache.bytes_held();
-  const KvGeometry& geometry = cache.geometry();
-  report_.full_kv_bytes = geometry.num_layers * geometry.num_kv_heads *
-                          static_cast<int64_t>(ids.size()) * geometry.EntryBytes();
+  report_.full_kv_bytes = cache.geometry().FullBytes(static_cast<int64_t>(ids.size()));
   return cache;
 }
 

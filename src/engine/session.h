@@ -57,7 +57,7 @@ struct PrefillReport {
   std::optional<std::vector<int32_t>> propagated;  // as Prefill::propagated
   std::optional<double> mean_logprob;              // as Prefill::mean_logprob
   int64_t kv_bytes = 0;       // held by the cache after prefill, from allocations
-  int64_t full_kv_bytes = 0;  // what keeping everything would hold
+  int64_t full_kv_bytes = 0;  // what keeping everything as it is computed would hold
   int64_t peak_bytes = 0;  // high-water mark of device memory during prefill, without the weights
   double prefill_ms = 0;
 

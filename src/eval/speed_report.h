@@ -42,7 +42,7 @@ struct SpeedRow {
   Spread prefill_ms;                          // of one sequence
   std::optional<Spread> decode_ms_per_token;  // one step: one token of every sequence
   int64_t kv_bytes = 0;                       // held after prefill by all sequences
-  int64_t full_kv_bytes = 0;                  // what keeping everything would hold
+  int64_t full_kv_bytes = 0;                  // what keeping everything as computed would hold
   int64_t peak_bytes = 0;                     // high-water mark, without the weights
 
   double predicted_flops = 0;  // of the prefill

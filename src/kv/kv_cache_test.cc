@@ -192,6 +192,47 @@ TEST_F(KvCacheTest, ACopyTakesTheRoomThatUnequalHeadsLeft) {
   EXPECT_EQ(copy->bytes_held(), cache.bytes_held());
 }
 
+TEST_F(KvCacheTest, AFrozenPartInIntegersHasAScaleForEachKeyAndValue) {
+  KvGeometry geometry = kGeometry;
+  geometry.int8_frozen = true;
+  EXPECT_EQ(geometry.FrozenEntryBytes(), 2 * 4 + 2 * 4 + 4);
+  EXPECT_EQ(geometry.EntryBytes(), kGeometry.EntryBytes());
+  KvCache cache(*backend_, geometry);
+  for (int64_t i = 0; i < geometry.num_layers; ++i) {
+    ASSERT_TRUE(cache.layer(i).ReserveFrozen(*backend_, std::vector<int64_t>{3, 2}).ok());
+    for (int64_t head = 0; head < 2; ++head) {
+      const KvEntries entries = cache.layer(i).FrozenHead(head);
+      ASSERT_EQ(entries.keys.dtype(), DType::kI8);
+      ASSERT_EQ(entries.key_scales.dim(1), 3 - head);
+      for (int64_t j = 0; j < 3 - head; ++j) {
+        entries.key_scales.As<float>()[j] = static_cast<float>(10 * head + j);
+        entries.value_scales.As<float>()[j] = -static_cast<float>(10 * head + j);
+        for (int64_t c = 0; c < 4; ++c) {
+          entries.keys.As<int8_t>()[4 * j + c] = static_cast<int8_t>(20 * head + 4 * j + c);
+          entries.values.As<int8_t>()[4 * j + c] = static_cast<int8_t>(-20 * head - 4 * j - c);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(cache.bytes_held(), geometry.num_layers * 5 * geometry.FrozenEntryBytes());
+  const KvCache copy = cache.Copy().value();
+  EXPECT_EQ(copy.bytes_held(), cache.bytes_held());
+  const KvLayerView view = copy.layer(1).View(0);
+  const KvLayerView original = cache.layer(1).View(0);
+  EXPECT_NE(view.frozen_key_scales, original.frozen_key_scales);
+  EXPECT_EQ(cache.Fork()->layer(1).View(0).frozen_key_scales, original.frozen_key_scales);
+  const std::vector<float> scales = {0, 1, 2, 10, 11};
+  for (int64_t j = 0; j < 5; ++j) {
+    EXPECT_EQ(view.frozen_key_scales[j], scales[j]);
+    EXPECT_EQ(view.frozen_value_scales[j], -scales[j]);
+    for (int64_t c = 0; c < 4; ++c) {
+      const int64_t expected = j < 3 ? 4 * j + c : 20 + 4 * (j - 3) + c;
+      EXPECT_EQ(view.frozen_keys.As<int8_t>()[4 * j + c], expected);
+      EXPECT_EQ(view.frozen_values.As<int8_t>()[4 * j + c], -expected);
+    }
+  }
+}
+
 TEST_F(KvCacheTest, LengthsOfHeadsMayBeKnownAfterTheirMemory) {
   KvCache cache(*backend_, kGeometry);
   LayerKv& layer = cache.layer(0);
@@ -200,12 +241,12 @@ TEST_F(KvCacheTest, LengthsOfHeadsMayBeKnownAfterTheirMemory) {
   EXPECT_EQ(cache.bytes_held(), 8 * kGeometry.EntryBytes());
   layer.SetFrozenHeads(std::vector<int64_t>{2, 5});
   EXPECT_EQ(layer.FrozenLen(1), 5);
-  EXPECT_EQ(layer.HeadKeys(0).dim(1), 2);
-  EXPECT_EQ(layer.HeadValues(1).dim(1), 5);
+  EXPECT_EQ(layer.FrozenHead(0).keys.dim(1), 2);
+  EXPECT_EQ(layer.FrozenHead(1).values.dim(1), 5);
   const KvLayerView view = layer.View(0);
   EXPECT_EQ(view.frozen_keys.dim(0), 7);
-  EXPECT_EQ(layer.HeadKeys(1).data(), view.frozen_keys.Rows(2, 7).data());
-  EXPECT_EQ(layer.HeadPositions(1).data(), view.frozen_positions + 2);
+  EXPECT_EQ(layer.FrozenHead(1).keys.data(), view.frozen_keys.Rows(2, 7).data());
+  EXPECT_EQ(layer.FrozenHead(1).positions.data(), view.frozen_positions + 2);
 }
 
 TEST_F(KvCacheTest, TailsLoseEntriesLayerByLayer) {

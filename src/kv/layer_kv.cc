@@ -28,10 +28,13 @@ Status LayerKv::ReserveFrozenEntries(Backend& backend, int64_t max_entries) {
   frozen_.reset();
   auto frozen = std::make_shared<FrozenKv>();
   frozen->head_begin.assign(geometry_.num_kv_heads + 1, 0);
-  const int64_t vector_bytes = geometry_.head_dim * DTypeBytes(geometry_.dtype);
+  const int64_t vector_bytes = geometry_.head_dim * DTypeBytes(geometry_.frozen_dtype());
+  const int64_t scale_bytes = geometry_.int8_frozen ? max_entries * 4 : 0;
   FASTKV_ASSIGN_OR_RETURN(frozen->keys, backend.Allocate(max_entries * vector_bytes, "kept keys"));
   FASTKV_ASSIGN_OR_RETURN(frozen->values,
                           backend.Allocate(max_entries * vector_bytes, "kept values"));
+  FASTKV_ASSIGN_OR_RETURN(frozen->key_scales, backend.Allocate(scale_bytes, "kept keys"));
+  FASTKV_ASSIGN_OR_RETURN(frozen->value_scales, backend.Allocate(scale_bytes, "kept values"));
   FASTKV_ASSIGN_OR_RETURN(frozen->positions,
                           backend.Allocate(max_entries * 4, "positions of kept entries"));
   frozen_ = std::move(frozen);
@@ -44,32 +47,50 @@ void LayerKv::SetFrozenHeads(std::span<const int64_t> head_len) {
   FASTKV_CHECK_LE(frozen_->num_entries() * 4, frozen_->positions.num_bytes());
 }
 
-TensorView LayerKv::FrozenKeys() {
-  return frozen_->keys.View(geometry_.dtype,
-                            {geometry_.num_kv_heads, FrozenLen(0), geometry_.head_dim});
+KvEntries KvEntries::Range(int64_t begin, int64_t end) const {
+  KvEntries range = *this;
+  for (TensorView* view :
+       {&range.keys, &range.values, &range.key_scales, &range.value_scales, &range.positions}) {
+    if (view->rank() > 0) *view = view->Slice(1, begin, end);
+  }
+  return range;
 }
 
-TensorView LayerKv::FrozenValues() {
-  return frozen_->values.View(geometry_.dtype,
-                              {geometry_.num_kv_heads, FrozenLen(0), geometry_.head_dim});
+GatherKvParams KvEntries::AsSource() const {
+  FASTKV_CHECK_EQ(keys.dim(0), 1);
+  return {.keys = keys,
+          .values = values,
+          .key_scales = key_scales,
+          .value_scales = value_scales,
+          .positions = positions.As<int32_t>()};
 }
 
-TensorView LayerKv::FrozenPositions() {
-  return frozen_->positions.View(DType::kI32, {geometry_.num_kv_heads, FrozenLen(0)});
+void KvEntries::SetAsTarget(GatherKvParams& gather) const {
+  gather.out_keys = keys;
+  gather.out_values = values;
+  gather.out_key_scales = key_scales;
+  gather.out_value_scales = value_scales;
+  gather.out_positions = positions;
 }
 
-TensorView LayerKv::HeadView(const Buffer& buffer, int64_t kv_head) const {
-  return buffer.View(geometry_.dtype, {1, frozen_->num_entries(), geometry_.head_dim})
-      .Slice(1, frozen_->head_begin[kv_head], frozen_->head_begin[kv_head + 1]);
+KvEntries LayerKv::FrozenAs(int64_t num_heads, int64_t kv_len) {
+  const DType dtype = geometry_.frozen_dtype();
+  KvEntries entries;
+  entries.keys = frozen_->keys.View(dtype, {num_heads, kv_len, geometry_.head_dim});
+  entries.values = frozen_->values.View(dtype, {num_heads, kv_len, geometry_.head_dim});
+  if (geometry_.int8_frozen) {
+    entries.key_scales = frozen_->key_scales.View(DType::kF32, {num_heads, kv_len});
+    entries.value_scales = frozen_->value_scales.View(DType::kF32, {num_heads, kv_len});
+  }
+  entries.positions = frozen_->positions.View(DType::kI32, {num_heads, kv_len});
+  return entries;
 }
 
-TensorView LayerKv::HeadKeys(int64_t kv_head) { return HeadView(frozen_->keys, kv_head); }
+KvEntries LayerKv::Frozen() { return FrozenAs(geometry_.num_kv_heads, FrozenLen(0)); }
 
-TensorView LayerKv::HeadValues(int64_t kv_head) { return HeadView(frozen_->values, kv_head); }
-
-TensorView LayerKv::HeadPositions(int64_t kv_head) {
-  return frozen_->positions.View(DType::kI32, {1, frozen_->num_entries()})
-      .Slice(1, frozen_->head_begin[kv_head], frozen_->head_begin[kv_head + 1]);
+KvEntries LayerKv::FrozenHead(int64_t kv_head) {
+  return FrozenAs(1, frozen_->num_entries())
+      .Range(frozen_->head_begin[kv_head], frozen_->head_begin[kv_head + 1]);
 }
 
 int64_t LayerKv::FrozenLen(int64_t kv_head) const {
@@ -155,10 +176,13 @@ void LayerKv::KeepTail(Backend& backend, int64_t tail_len, const ConstTensorView
 KvLayerView LayerKv::View(int64_t tail_len) const {
   FASTKV_CHECK(frozen_ != nullptr);
   KvLayerView view;
-  view.frozen_keys =
-      frozen_->keys.View(geometry_.dtype, {frozen_->num_entries(), geometry_.head_dim});
-  view.frozen_values =
-      frozen_->values.View(geometry_.dtype, {frozen_->num_entries(), geometry_.head_dim});
+  const DType dtype = geometry_.frozen_dtype();
+  view.frozen_keys = frozen_->keys.View(dtype, {frozen_->num_entries(), geometry_.head_dim});
+  view.frozen_values = frozen_->values.View(dtype, {frozen_->num_entries(), geometry_.head_dim});
+  if (geometry_.int8_frozen) {
+    view.frozen_key_scales = static_cast<const float*>(frozen_->key_scales.data());
+    view.frozen_value_scales = static_cast<const float*>(frozen_->value_scales.data());
+  }
   view.head_begin = frozen_->head_begin;
   view.frozen_positions = static_cast<const int32_t*>(frozen_->positions.data());
   if (tail_len > 0) {
@@ -191,6 +215,8 @@ Result<LayerKv> LayerKv::Copy(Backend& backend, int64_t tail_len) const {
   };
   copy_buffer(copy.frozen_->keys, frozen_->keys);
   copy_buffer(copy.frozen_->values, frozen_->values);
+  copy_buffer(copy.frozen_->key_scales, frozen_->key_scales);
+  copy_buffer(copy.frozen_->value_scales, frozen_->value_scales);
   copy_buffer(copy.frozen_->positions, frozen_->positions);
   return copy;
 }
@@ -198,8 +224,10 @@ Result<LayerKv> LayerKv::Copy(Backend& backend, int64_t tail_len) const {
 int64_t LayerKv::bytes_held() const {
   int64_t bytes = tail_keys_.num_bytes() + tail_values_.num_bytes() + tail_positions_.num_bytes();
   if (frozen_ != nullptr) {
-    bytes +=
-        frozen_->keys.num_bytes() + frozen_->values.num_bytes() + frozen_->positions.num_bytes();
+    for (const Buffer* buffer : {&frozen_->keys, &frozen_->values, &frozen_->key_scales,
+                                 &frozen_->value_scales, &frozen_->positions}) {
+      bytes += buffer->num_bytes();
+    }
   }
   return bytes;
 }

@@ -18,21 +18,49 @@ struct KvGeometry {
   int64_t num_layers = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  DType dtype = DType::kF32;  // of keys and values
+  DType dtype = DType::kF32;  // of keys and values as they are computed, and of the tail
+  bool int8_frozen = false;   // the frozen part is in integers: KvType::kInt8
 
-  // Bytes of one entry of one KV head: key, value and position.
+  DType frozen_dtype() const { return int8_frozen ? DType::kI8 : dtype; }
+  // Bytes of one entry of one KV head as it is computed: key, value and position.
   int64_t EntryBytes() const { return 2 * head_dim * DTypeBytes(dtype) + 4; }
+  // Of all entries of `num_tokens` tokens, as they are computed.
+  int64_t FullBytes(int64_t num_tokens) const {
+    return num_layers * num_kv_heads * num_tokens * EntryBytes();
+  }
+  // An entry's in the frozen part, with the scales of key and value where there are any.
+  int64_t FrozenEntryBytes() const {
+    return 2 * head_dim * DTypeBytes(frozen_dtype()) + 4 + (int8_frozen ? 8 : 0);
+  }
 };
 
 // What prefill kept of one layer. Head a owns entries [head_begin[a], head_begin[a + 1]) of each
 // array, in ascending position order.
 struct FrozenKv {
   std::vector<int64_t> head_begin;  // [num_kv_heads + 1]
-  Buffer keys;                      // [num_entries, head_dim], kv type
+  Buffer keys;                      // [num_entries, head_dim], KvGeometry::frozen_dtype
   Buffer values;                    // as keys
+  Buffer key_scales;                // [num_entries], f32, for integers; else empty
+  Buffer value_scales;              // as key_scales
   Buffer positions;                 // [num_entries], i32
 
   int64_t num_entries() const { return head_begin.back(); }
+};
+
+// Entries of a layer, for GatherKv to read or to fill.
+struct KvEntries {
+  TensorView keys;          // [num_kv_heads, kv_len, head_dim], kv or i8
+  TensorView values;        // as keys
+  TensorView key_scales;    // [num_kv_heads, kv_len], f32; empty unless i8
+  TensorView value_scales;  // as key_scales
+  TensorView positions;     // [num_kv_heads, kv_len], i32
+
+  // Entries [begin, end) of each head.
+  KvEntries Range(int64_t begin, int64_t end) const;
+  // All of these as what GatherKv reads. REQUIRES: one KV head.
+  GatherKvParams AsSource() const;
+  // Makes these what `gather` fills.
+  void SetAsTarget(GatherKvParams& gather) const;
 };
 
 // Move-only. Not thread-safe.
@@ -43,7 +71,7 @@ class LayerKv {
   LayerKv& operator=(LayerKv&&) = default;
 
   // Takes memory for `head_len[a]` frozen entries of each KV head a and drops what was there. The
-  // caller fills it through FrozenKeys and its siblings. Errors: kMemory.
+  // caller fills it through Frozen or FrozenHead. Errors: kMemory.
   Status ReserveFrozen(Backend& backend, std::span<const int64_t> head_len);
 
   // The same where heads will have different numbers of entries, `max_entries` together at most;
@@ -51,16 +79,11 @@ class LayerKv {
   Status ReserveFrozenEntries(Backend& backend, int64_t max_entries);
   void SetFrozenHeads(std::span<const int64_t> head_len);
 
-  // The frozen part as [num_kv_heads, kv_len, head_dim] (positions: [num_kv_heads, kv_len]).
-  // REQUIRES: reserved, and all heads have the same number of entries.
-  TensorView FrozenKeys();
-  TensorView FrozenValues();
-  TensorView FrozenPositions();
-
-  // The frozen part of one KV head as [1, FrozenLen(kv_head), head_dim] (positions: [1, len]).
-  TensorView HeadKeys(int64_t kv_head);
-  TensorView HeadValues(int64_t kv_head);
-  TensorView HeadPositions(int64_t kv_head);
+  // The frozen part, all heads together. REQUIRES: reserved, and all heads have the same number of
+  // entries.
+  KvEntries Frozen();
+  // The frozen part of one KV head. REQUIRES: reserved.
+  KvEntries FrozenHead(int64_t kv_head);
 
   // Frozen entries of KV head a.
   int64_t FrozenLen(int64_t kv_head) const;
@@ -95,7 +118,8 @@ class LayerKv {
 
  private:
   TensorView TailView(const Buffer& buffer, int64_t begin, int64_t end) const;
-  TensorView HeadView(const Buffer& buffer, int64_t kv_head) const;
+  // All frozen entries as those of `num_heads` heads, `kv_len` each.
+  KvEntries FrozenAs(int64_t num_heads, int64_t kv_len);
 
   KvGeometry geometry_;
   std::shared_ptr<FrozenKv> frozen_;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "io/fault_file_system.h"
 #include "io/temp_folder.h"
@@ -58,10 +59,11 @@ std::vector<int32_t> PromptIds() {
 // the library and not the test.
 class ShortRun {
  public:
-  ShortRun(const std::string& method, Allocator* allocator)
+  ShortRun(const std::string& method, Allocator* allocator, KvType kv_type = KvType::kAuto)
       : options_{.model_path = TinyModel(),
                  .device = "cpu",
                  .num_threads = 1,
+                 .kv_type = kv_type,
                  .allocator = allocator},
         ids_(PromptIds()) {
     prefill_.ids = ids_;
@@ -111,14 +113,21 @@ class FailingAllocator final : public Allocator {
 };
 
 TEST(FaultTest, EveryAllocationMayFail) {
-  for (const char* method :
-       {"full", "fastkv", "adakv", "gemfilter", "pyramidinfer", "expected-attention"}) {
-    SCOPED_TRACE(method);
+  for (const auto& [method, kv_type] : {std::pair{"full", KvType::kAuto},
+                                        {"full", KvType::kInt8},
+                                        {"fastkv", KvType::kAuto},
+                                        {"adakv", KvType::kInt8},
+                                        {"adakv", KvType::kAuto},
+                                        {"gemfilter", KvType::kAuto},
+                                        {"pyramidinfer", KvType::kAuto},
+                                        {"pyramidinfer", KvType::kInt8},
+                                        {"expected-attention", KvType::kAuto}}) {
+    SCOPED_TRACE(std::string(method) + (kv_type == KvType::kInt8 ? ", int8" : ""));
     for (const bool for_good : {false, true}) {
       int64_t num_faults = 0;
       for (int64_t fail_at = 0;; ++fail_at) {
         FailingAllocator allocator(fail_at, for_good);
-        const Status status = ShortRun(method, &allocator).Go(RealFileSystem());
+        const Status status = ShortRun(method, &allocator, kv_type).Go(RealFileSystem());
         EXPECT_EQ(allocator.held(), 0) << fail_at;
         if (!allocator.reached()) {
           EXPECT_TRUE(status.ok()) << status.message();

@@ -370,20 +370,28 @@ TEST_P(MethodContractTest, AQuestionsTokensDoNotMoveWhatAQueryAgnosticMethodKeep
 
 TEST_P(MethodContractTest, MemoryHeldIsThePlans) {
   const int64_t length = 700;
-  const TestRun run = Run(Ids(length), Method(), {.block_tokens = 128});
-  const auto memory_of = [&](const PrefillPlan& plan) {
-    return PrefillMemory(engine_->config(), plan, engine_->backend().types(), 128);
-  };
-  EXPECT_EQ(run.prefill.kv_bytes, memory_of(run.prefill.plan).kept_kv_bytes);
-  // Taken before the first block, for all that open cuts may let through.
-  const PlannedMemory planned =
-      memory_of(CreateMethod(engine_->WithModelDefaults(Method()), ShapeOf(engine_->config()))
-                    .value()
-                    ->Plan(length)
-                    .value());
-  // Token ids are held for a moment at the beginning; nothing else is unplanned.
-  EXPECT_LE(run.prefill.peak_bytes, planned.total_bytes() + 4 * length);
-  EXPECT_GE(run.prefill.peak_bytes, planned.total_bytes());
+  const auto int8 = LoadTestEngine({.model_path = UnpackedTestArchive("golden_models") + "/llama",
+                                    .device = "cpu",
+                                    .compute_type = ComputeType::kF32,
+                                    .kv_type = KvType::kInt8});
+  for (const Engine* engine : {engine_.get(), int8.get()}) {
+    SCOPED_TRACE(engine->backend().info().description);
+    const TestRun run =
+        RunPrompt(*engine, Ids(length), Method(), kNewTokens, {.block_tokens = 128});
+    const auto memory_of = [&](const PrefillPlan& plan) {
+      return PrefillMemory(engine->config(), plan, engine->backend().types(), 128);
+    };
+    EXPECT_EQ(run.prefill.kv_bytes, memory_of(run.prefill.plan).kept_kv_bytes);
+    // Taken before the first block, for all that open cuts may let through.
+    const PlannedMemory planned =
+        memory_of(CreateMethod(engine->WithModelDefaults(Method()), ShapeOf(engine->config()))
+                      .value()
+                      ->Plan(length)
+                      .value());
+    // Token ids are held for a moment at the beginning; nothing else is unplanned.
+    EXPECT_LE(run.prefill.peak_bytes, planned.total_bytes() + 4 * length);
+    EXPECT_GE(run.prefill.peak_bytes, planned.total_bytes());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, MethodContractTest, ::testing::ValuesIn(AllMethods()), LabelOf);

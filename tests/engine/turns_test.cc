@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <span>
@@ -17,11 +18,13 @@
 namespace fastkv {
 namespace {
 
-std::unique_ptr<Engine> LoadTiny(const std::string& family, const std::string& device = "cpu") {
+std::unique_ptr<Engine> LoadTiny(const std::string& family, const std::string& device = "cpu",
+                                 KvType kv_type = KvType::kAuto) {
   return LoadTestEngine({.model_path = UnpackedTestArchive("golden_models") + "/" + family,
                          .device = device,
                          .num_threads = 2,
-                         .compute_type = ComputeType::kF32});
+                         .compute_type = ComputeType::kF32,
+                         .kv_type = kv_type});
 }
 
 using AllPositions = std::vector<std::vector<std::vector<int32_t>>>;  // [layer][kv head]
@@ -37,23 +40,51 @@ AllPositions PositionsIn(const Session& session) {
   return positions;
 }
 
+// What `vector` becomes as integers that share a scale.
+std::vector<float> RoundedToInt8(std::vector<float> vector) {
+  float largest = 0;
+  for (const float x : vector) largest = std::max(largest, std::fabs(x));
+  for (float& x : vector) x = std::nearbyint(x * (127 / largest)) * (largest / 127);
+  return vector;
+}
+
 // Key, then value, of every entry of one KV head, in order: [entries][2 * head_dim] (CPU, float).
+// Where the frozen part is in integers, what they stand for, and will for the tail's.
 std::vector<std::vector<float>> EntriesOf(Session& session, int64_t layer, int64_t head) {
   LayerKv& kv = session.cache().layer(layer);
-  const int64_t head_dim = session.cache().geometry().head_dim;
+  const KvGeometry& geometry = session.cache().geometry();
   std::vector<std::vector<float>> entries;
-  const auto add = [&](const TensorView& keys, const TensorView& values) {
-    for (int64_t i = 0; i < keys.dim(1); ++i) {
-      const float* key = keys.Slice(1, i, i + 1).As<float>();
-      const float* value = values.Slice(1, i, i + 1).As<float>();
-      entries.emplace_back(key, key + head_dim);
-      entries.back().insert(entries.back().end(), value, value + head_dim);
-    }
+  const auto add = [&](const std::vector<float>& key, const std::vector<float>& value) {
+    entries.push_back(key);
+    entries.back().insert(entries.back().end(), value.begin(), value.end());
   };
-  add(kv.HeadKeys(head), kv.HeadValues(head));
+  const auto floats = [&](const TensorView& rows, int64_t i) {
+    const float* row = rows.Slice(1, i, i + 1).As<float>();
+    return std::vector<float>(row, row + geometry.head_dim);
+  };
+  const auto scaled = [&](const TensorView& rows, const TensorView& scales, int64_t i) {
+    const int8_t* row = rows.Slice(1, i, i + 1).As<int8_t>();
+    std::vector<float> values(row, row + geometry.head_dim);
+    for (float& value : values) value *= scales.As<float>()[i];
+    return values;
+  };
+  const KvEntries frozen = kv.FrozenHead(head);
+  for (int64_t i = 0; i < frozen.keys.dim(1); ++i) {
+    if (geometry.int8_frozen) {
+      add(scaled(frozen.keys, frozen.key_scales, i), scaled(frozen.values, frozen.value_scales, i));
+    } else {
+      add(floats(frozen.keys, i), floats(frozen.values, i));
+    }
+  }
   const int64_t tail = session.cache().tail_len();
-  if (tail > 0) {
-    add(kv.TailKeys(0, tail).Rows(head, head + 1), kv.TailValues(0, tail).Rows(head, head + 1));
+  for (int64_t i = 0; i < tail; ++i) {
+    const std::vector<float> key = floats(kv.TailKeys(0, tail).Rows(head, head + 1), i);
+    const std::vector<float> value = floats(kv.TailValues(0, tail).Rows(head, head + 1), i);
+    if (geometry.int8_frozen) {
+      add(RoundedToInt8(key), RoundedToInt8(value));
+    } else {
+      add(key, value);
+    }
   }
   return entries;
 }
@@ -78,10 +109,11 @@ KvCache CacheOf(Backend& backend, Session& source, const AllPositions& positions
         const int32_t position = positions[layer][head][i];
         const size_t at = std::lower_bound(held.begin(), held.end(), position) - held.begin();
         EXPECT_EQ(held[at], position);
-        std::memcpy(kv.HeadKeys(a).Slice(1, i, i + 1).data(), entries[at].data(), 4 * head_dim);
-        std::memcpy(kv.HeadValues(a).Slice(1, i, i + 1).data(), entries[at].data() + head_dim,
+        std::memcpy(kv.FrozenHead(a).keys.Slice(1, i, i + 1).data(), entries[at].data(),
                     4 * head_dim);
-        kv.HeadPositions(a).As<int32_t>()[i] = position;
+        std::memcpy(kv.FrozenHead(a).values.Slice(1, i, i + 1).data(),
+                    entries[at].data() + head_dim, 4 * head_dim);
+        kv.FrozenHead(a).positions.As<int32_t>()[i] = position;
       }
     }
   }
@@ -121,10 +153,12 @@ class TurnsTest : public ::testing::TestWithParam<MethodConfig> {
   static void SetUpTestSuite() {
     engine_ = LoadTiny("llama");
     sliding_ = LoadTiny("mistral_window");
+    int8_ = LoadTiny("llama", "cpu", KvType::kInt8);
   }
   static void TearDownTestSuite() {
     engine_.reset();
     sliding_.reset();
+    int8_.reset();
   }
   static std::vector<int32_t> Ids(int64_t count, uint64_t seed) {
     return RandomIds(seed, count, engine_->config().vocab_size);
@@ -132,10 +166,12 @@ class TurnsTest : public ::testing::TestWithParam<MethodConfig> {
 
   static std::unique_ptr<Engine> engine_;
   static std::unique_ptr<Engine> sliding_;
+  static std::unique_ptr<Engine> int8_;  // with a frozen part in integers
 };
 
 std::unique_ptr<Engine> TurnsTest::engine_;
 std::unique_ptr<Engine> TurnsTest::sliding_;
+std::unique_ptr<Engine> TurnsTest::int8_;
 
 // A report of what the rule chose, against what there was before.
 void ExpectReduced(Session& session, const AllPositions& before,
@@ -172,8 +208,8 @@ void ExpectReduced(Session& session, const AllPositions& before,
 }
 
 TEST_P(TurnsTest, TheRuleIsAppliedAgain) {
-  for (const Engine* engine : {engine_.get(), sliding_.get()}) {
-    SCOPED_TRACE(engine->model_name());
+  for (const Engine* engine : {engine_.get(), sliding_.get(), int8_.get()}) {
+    SCOPED_TRACE(engine->model_name() + ", " + engine->backend().info().description);
     MethodConfig method = GetParam();
     method.kv = Budget::Rate(0.25);
     method.tsp = Budget::Rate(0.3);

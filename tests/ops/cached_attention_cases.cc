@@ -25,6 +25,7 @@ struct CachedOptions {
   int64_t spare_entries = 0;    // room behind each head's tail
   int64_t score_deviation = 1;  // as in PrefillAttention's cases
   bool log_sum_exp = true;
+  bool int8_kv = false;  // the frozen part
 };
 
 // What the operation reads on the host; must outlive every call.
@@ -38,6 +39,24 @@ int64_t PromptLength(const SequenceSizes& sequence) {
   int64_t longest = 0;
   for (int64_t count : sequence.frozen_counts) longest = std::max(longest, count);
   return 3 * longest + 5;
+}
+
+// Rows as KvType::kInt8 leaves them, of every integer that it gives.
+ConstTensorView Integers(int64_t num_entries, int64_t head_dim, Random& random, OpRun& run) {
+  std::vector<float> integers(num_entries * head_dim);
+  for (float& integer : integers) integer = static_cast<float>(random.NextInt(255) - 127);
+  return run.Input(DType::kI8, {num_entries, head_dim}, integers);
+}
+
+// Their scales, so that most elements are about as large as `deviation`; of a few entries 0.
+const float* Scales(int64_t num_entries, float deviation, Random& random, OpRun& run) {
+  constexpr float kIntegerDeviation = 73;  // 127 / sqrt(3)
+  std::vector<float> scales(num_entries);
+  for (float& scale : scales) {
+    const auto share = static_cast<float>(random.NextDouble());
+    scale = share < 0.1F ? 0 : (0.5F + share) * deviation / kIntegerDeviation;
+  }
+  return run.Input(DType::kF32, {num_entries}, scales).As<float>();
 }
 
 KvLayerView MakeSequence(const CachedSizes& sizes, const CachedOptions& options,
@@ -54,9 +73,16 @@ KvLayerView MakeSequence(const CachedSizes& sizes, const CachedOptions& options,
       const std::vector<int32_t> kept = AscendingSubset(random, count, PromptLength(sequence));
       positions.insert(positions.end(), kept.begin(), kept.end());
     }
-    view.frozen_keys =
-        run.Input(run.kv(), {num_entries, d}, Gaussian(random, num_entries * d, deviation));
-    view.frozen_values = run.Input(run.kv(), {num_entries, d}, Gaussian(random, num_entries * d));
+    if (options.int8_kv) {
+      view.frozen_keys = Integers(num_entries, d, random, run);
+      view.frozen_key_scales = Scales(num_entries, deviation, random, run);
+      view.frozen_values = Integers(num_entries, d, random, run);
+      view.frozen_value_scales = Scales(num_entries, 1, random, run);
+    } else {
+      view.frozen_keys =
+          run.Input(run.kv(), {num_entries, d}, Gaussian(random, num_entries * d, deviation));
+      view.frozen_values = run.Input(run.kv(), {num_entries, d}, Gaussian(random, num_entries * d));
+    }
     view.frozen_positions = run.Input({num_entries}, positions).As<int32_t>();
   }
   if (sequence.tail_len > 0) {
@@ -115,8 +141,9 @@ OpCase CachedCase(const std::string& what, const CachedSizes& sizes,
                             {"dim", sizes.head_dim},
                             {"len", sizes.q_len}});
   if (options.window > 0) name += Label({{"_window", options.window}});
+  if (options.int8_kv) name += "_int8";
   return {"CachedAttention", name,
-          [sizes, options](OpRun& run) { SetUpCached(sizes, options, run); }};
+          [sizes, options](OpRun& run) { SetUpCached(sizes, options, run); }, options.int8_kv};
 }
 
 }  // namespace
@@ -165,6 +192,41 @@ void AddCachedAttentionCases(std::vector<OpCase>& cases) {
   cases.push_back(CachedCase("flat", {4, 2, 64, 1, {{{300, 100}, 40}}}, {.score_deviation = 0}));
 }
 
+void AddInt8CachedAttentionCases(std::vector<OpCase>& cases) {
+  const CachedOptions int8 = {.int8_kv = true};
+  for (int64_t kv_len : {0, 1, 2, 15, 16, 17, 63, 64, 65, 130, 1000, 3001}) {
+    const std::string length = std::to_string(kv_len);
+    cases.push_back(CachedCase("frozen" + length, {4, 2, 64, 1, {{{kv_len, kv_len}, 1}}}, int8));
+  }
+  cases.push_back(CachedCase("frozen_only", {4, 2, 64, 1, {{{70, 33}, 0}}}, int8));
+  for (const auto& [num_q_heads, num_kv_heads] :
+       {std::pair{2, 2}, std::pair{6, 2}, std::pair{4, 1}, std::pair{7, 1}, std::pair{8, 1}}) {
+    const std::vector<int64_t> counts(num_kv_heads, 129);
+    cases.push_back(CachedCase("group", {num_q_heads, num_kv_heads, 128, 1, {{counts, 5}}},
+                               {.log_sum_exp = false, .int8_kv = true}));
+  }
+  for (int64_t head_dim : {1, 16, 32, 64, 80, 96, 128, 256}) {
+    cases.push_back(CachedCase("ragged", {8, 4, head_dim, 1, {{{100, 1, 0, 257}, 19}}},
+                               {.spare_entries = 13, .int8_kv = true}));
+  }
+  for (int64_t q_len : {2, 3, 33}) {
+    cases.push_back(CachedCase("rows", {4, 2, 64, q_len, {{{290, 41}, q_len}}}, int8));
+    cases.push_back(CachedCase("later_rows", {6, 2, 80, q_len, {{{0, 77}, q_len + 40}}},
+                               {.spare_entries = 2, .int8_kv = true}));
+  }
+  const std::vector<SequenceSizes> batch = {
+      {{64, 64}, 1}, {{}, 7}, {{513, 2}, 65}, {{0, 0}, 1}, {{1000, 1000}, 128}};
+  cases.push_back(CachedCase("batch", {4, 2, 128, 1, batch}, int8));
+  cases.push_back(CachedCase("batch_rows", {4, 2, 64, 3, {{{64, 3}, 3}, {{7, 130}, 40}}}, int8));
+  for (int64_t window : {1, 10, 150, 100'000}) {
+    const CachedOptions options = {.window = window, .int8_kv = true};
+    cases.push_back(CachedCase("window", {4, 2, 64, 1, {{{100, 37}, 30}, {{}, 40}}}, options));
+    cases.push_back(CachedCase("window_rows", {4, 2, 32, 5, {{{100, 0}, 30}}}, options));
+  }
+  cases.push_back(CachedCase("extreme", {4, 2, 64, 1, {{{1000, 300}, 40}}},
+                             {.score_deviation = 40, .int8_kv = true}));
+}
+
 void AddCachedAttentionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& cases) {
   const auto sequence = [](int64_t frozen) {
     return SequenceSizes{std::vector<int64_t>(8, frozen), 64};
@@ -172,6 +234,8 @@ void AddCachedAttentionBenchCases(const BenchSizes& sizes, std::vector<OpCase>& 
   const int64_t kept = sizes.kv_len / 10;
   cases.push_back(CachedCase("full", {32, 8, 128, 1, {sequence(sizes.kv_len)}}));
   cases.push_back(CachedCase("kept_tenth", {32, 8, 128, 1, {sequence(kept)}}));
+  cases.push_back(CachedCase("full", {32, 8, 128, 1, {sequence(sizes.kv_len)}}, {.int8_kv = true}));
+  cases.push_back(CachedCase("kept_tenth", {32, 8, 128, 1, {sequence(kept)}}, {.int8_kv = true}));
   cases.push_back(CachedCase(
       "full_batch8", {32, 8, 128, 1, std::vector<SequenceSizes>(8, sequence(sizes.kv_len))}));
   cases.push_back(CachedCase("kept_tenth_batch8",

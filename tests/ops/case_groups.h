@@ -19,6 +19,7 @@ void AddRowCases(std::vector<OpCase>& cases);               // RmsNorm, SiluMult
 void AddRopeCases(std::vector<OpCase>& cases);              // RopeTable, StoreQkv
 void AddPrefillAttentionCases(std::vector<OpCase>& cases);  // and WindowScores
 void AddCachedAttentionCases(std::vector<OpCase>& cases);
+void AddInt8CachedAttentionCases(std::vector<OpCase>& cases);  // over a frozen part in integers
 void AddColumnScoreCases(std::vector<OpCase>& cases);
 void AddLayerScoreCases(std::vector<OpCase>& cases);  // of keys, of queries before rotation
 void AddSelectionCases(std::vector<OpCase>& cases);   // filling, pooling, reduction, top-k

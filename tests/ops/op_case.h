@@ -120,6 +120,7 @@ struct OpCase {
   std::string op;    // the operation's name, "MatMul"
   std::string name;  // sizes and options, letters, digits and underscores; unique within `op`
   std::function<void(OpRun&)> set_up;
+  bool has_int8_kv = false;  // for back ends that can be made with KvType::kInt8 alone
 };
 
 // Makes the inputs of `op_case` for `backend`, which must outlive the run.

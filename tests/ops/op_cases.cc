@@ -11,6 +11,7 @@ std::vector<OpCase> ParityCases() {
   AddRopeCases(cases);
   AddPrefillAttentionCases(cases);
   AddCachedAttentionCases(cases);
+  AddInt8CachedAttentionCases(cases);
   AddColumnScoreCases(cases);
   AddLayerScoreCases(cases);
   AddSelectionCases(cases);

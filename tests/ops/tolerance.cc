@@ -28,7 +28,7 @@ const std::vector<ToleranceRow>& ToleranceTable() {
   static const std::vector<ToleranceRow> table = {
       {"EmbedTokens", "", kExact, kExact, "a copy, widened"},
       {"GatherRows", "", kExact, kExact, "a copy"},
-      {"GatherKv", "", kExact, kExact, "a copy"},
+      {"GatherKv", "", kExact, kExact, "a copy; 8-bit integers and their scales are defined"},
       {"SelectTopK", "", kExact, kExact, "integers; the order of ties and of NaN is defined"},
       {"ArgMax", "", kExact, kExact, "integers; ties and broken rows are defined"},
       {"FillColumns", "", kExact, kExact, "a constant beside what was there"},

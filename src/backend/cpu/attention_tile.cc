@@ -17,10 +17,6 @@ constexpr int64_t kMaxKeys = 256;
 constexpr int64_t kPanelMultiple = 32;  // a multiple of every level's panel width
 constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
 
-const void* RowPointer(const ConstTensorView& view, int64_t row) {
-  return static_cast<const char*>(view.data()) + row * view.stride(0) * DTypeBytes(view.dtype());
-}
-
 }  // namespace
 
 AttentionBlocks::AttentionBlocks(int64_t head_dim)
@@ -37,13 +33,14 @@ AttentionTile::AttentionTile(const Context& context, int64_t head_dim, float sca
       activation_(context.types().activation),
       head_dim_(head_dim),
       scale_(scale) {
-  static_assert(2 * kRowFloats + 2 * kKeyFloats + kScoreRows * kMaxKeys <=
+  static_assert(2 * kRowFloats + 3 * kKeyFloats + kScoreRows * kMaxKeys <=
                 Context::kThreadScratchFloats);
   queries_ = context.ThreadScratch(thread);
   weighted_ = queries_ + kRowFloats;
   keys_ = weighted_ + kRowFloats;
   values_ = keys_ + kKeyFloats;
   scores_ = values_ + kKeyFloats;
+  expanded_ = scores_ + kScoreRows * kMaxKeys;
 }
 
 void AttentionTile::AddRow(const void* q, int64_t begin, int64_t end) {
@@ -76,10 +73,23 @@ AttentionTile::RowRange AttentionTile::Visible(const KeyBlock& block, int64_t be
   return rows;
 }
 
+ConstTensorView AttentionTile::PackableRows(const ConstTensorView& rows, const float* scales,
+                                            const KeyBlock& block) const {
+  const ConstTensorView of_block = rows.Rows(block.begin, block.end);
+  if (scales == nullptr) return of_block;
+  const int64_t count = block.end - block.begin;
+  for (int64_t i = 0; i < count; ++i) {
+    ScaledInt8ToFloats(of_block.As<int8_t>() + i * rows.stride(0), scales[block.begin + i],
+                       head_dim_, expanded_ + i * head_dim_);
+  }
+  return {expanded_, DType::kF32, {count, head_dim_}};
+}
+
 void AttentionTile::PackKeys(const KeyBlock& block) {
   FASTKV_CHECK_LE(block.end - block.begin, blocks_.num_keys);
-  kernels_.pack_transposed(RowPointer(block.keys, block.begin), block.keys.dtype(),
-                           block.keys.stride(0), block.end - block.begin, head_dim_, keys_);
+  const ConstTensorView keys = PackableRows(block.keys, block.key_scales, block);
+  kernels_.pack_transposed(keys.data(), keys.dtype(), keys.stride(0), block.end - block.begin,
+                           head_dim_, keys_);
 }
 
 void AttentionTile::Score(const RowRange& rows, int64_t num_columns) {
@@ -99,8 +109,9 @@ void AttentionTile::Attend(const KeyBlock& block) {
   PackKeys(block);
   const int64_t num_keys = block.end - block.begin;
   if (!block.values.empty()) {
-    kernels_.pack_panels(RowPointer(block.values, block.begin), block.values.dtype(),
-                         block.values.stride(0), head_dim_, num_keys, values_);
+    const ConstTensorView values = PackableRows(block.values, block.value_scales, block);
+    kernels_.pack_panels(values.data(), values.dtype(), values.stride(0), head_dim_, num_keys,
+                         values_);
   }
   for (int64_t first = 0; first < num_rows_; first += kScoreRows) {
     const RowRange rows = Visible(block, first);

@@ -22,8 +22,10 @@ struct AttentionBlocks {
 
 // Entries [begin, end) of one head's keys and values.
 struct KeyBlock {
-  ConstTensorView keys;    // [num_entries, head_dim]; kv; rows may be strided
-  ConstTensorView values;  // as keys; empty where only scores are wanted
+  ConstTensorView keys;                 // [num_entries, head_dim]; kv, or i8; rows may be strided
+  ConstTensorView values;               // as keys; empty where only scores are wanted
+  const float* key_scales = nullptr;    // [num_entries], for i8: what an entry is multiplied with
+  const float* value_scales = nullptr;  // as key_scales
   int64_t begin = 0;
   int64_t end = 0;  // <= begin + AttentionBlocks::num_keys
 };
@@ -80,6 +82,9 @@ class AttentionTile {
   // The columns of `block` that rows [begin, end) see; num_columns is 0 where none.
   RowRange Visible(const KeyBlock& block, int64_t begin) const;
   void Score(const RowRange& rows, int64_t num_packed);
+  // The rows of the block as they can be packed: integers are multiplied out, until the next call.
+  ConstTensorView PackableRows(const ConstTensorView& rows, const float* scales,
+                               const KeyBlock& block) const;
 
   const Kernels& kernels_;
   AttentionBlocks blocks_;
@@ -92,6 +97,7 @@ class AttentionTile {
   float* keys_;      // panels
   float* values_;    // panels
   float* scores_;    // [kScoreRows, num_keys]
+  float* expanded_;  // [num_keys, head_dim]
   std::array<int64_t, kMaxRows> begin_;
   std::array<int64_t, kMaxRows> end_;
   std::array<float, kMaxRows> max_;

@@ -26,8 +26,10 @@ constexpr int64_t kMaxChunks = 64;  // of a unit; bounds the memory for their re
 
 // The frozen or the tail entries of one head.
 struct Segment {
-  ConstTensorView keys;    // [num_entries, head_dim]
-  ConstTensorView values;  // as keys
+  ConstTensorView keys;                 // [num_entries, head_dim]
+  ConstTensorView values;               // as keys
+  const float* key_scales = nullptr;    // [num_entries], where they are in integers
+  const float* value_scales = nullptr;  // as key_scales
   const int32_t* positions = nullptr;
   int64_t num_entries = 0;
 };
@@ -54,6 +56,10 @@ const void* RowData(const ConstTensorView& rows, int64_t row) {
   return static_cast<const char*>(rows.data()) + row * rows.stride(0) * DTypeBytes(rows.dtype());
 }
 
+const float* ScalesFrom(const float* scales, int64_t entry) {
+  return scales == nullptr ? nullptr : scales + entry;
+}
+
 Segment FrozenEntries(const KvLayerView& layer, int64_t kv_head, int64_t head_dim) {
   if (layer.head_begin.empty() || layer.frozen_keys.empty()) return {};
   const int64_t begin = layer.head_begin[static_cast<size_t>(kv_head)];
@@ -63,6 +69,8 @@ Segment FrozenEntries(const KvLayerView& layer, int64_t kv_head, int64_t head_di
   };
   return {.keys = rows(layer.frozen_keys),
           .values = rows(layer.frozen_values),
+          .key_scales = ScalesFrom(layer.frozen_key_scales, begin),
+          .value_scales = ScalesFrom(layer.frozen_value_scales, begin),
           .positions = layer.frozen_positions == nullptr ? nullptr : layer.frozen_positions + begin,
           .num_entries = count};
 }
@@ -205,8 +213,8 @@ class CachedAttentionRun {
       const int64_t offset = unit.first_q_row * params_.q.stride(0) + h * params_.q.stride(1);
       std::memcpy(padded, static_cast<const char*>(params_.q.data()) + offset * DTypeBytes(act),
                   static_cast<size_t>(head_dim_ * DTypeBytes(act)));
-      kernels.weight(FormatOf(segment.keys.dtype()))
-          .prepare_input(padded, act, stride, queries + r * stride);
+      const DType type = segment.keys.dtype() == DType::kI8 ? DType::kF32 : segment.keys.dtype();
+      kernels.weight(FormatOf(type)).prepare_input(padded, act, stride, queries + r * stride);
     }
     const int64_t first = std::max(begin, FirstVisibleEntry(unit, segment, segment.num_entries, 0));
     kernels.attend_entries({.queries = queries,
@@ -216,6 +224,8 @@ class CachedAttentionRun {
                             .type = segment.keys.dtype(),
                             .keys = RowData(segment.keys, first),
                             .values = RowData(segment.values, first),
+                            .key_scales = ScalesFrom(segment.key_scales, first),
+                            .value_scales = ScalesFrom(segment.value_scales, first),
                             .key_stride = segment.keys.stride(0),
                             .value_stride = segment.values.stride(0),
                             .num_entries = std::max<int64_t>(0, end - first),
@@ -237,6 +247,8 @@ class CachedAttentionRun {
     for (int64_t key = first; key < last; key += blocks_.num_keys) {
       tile.Attend({.keys = segment.keys,
                    .values = segment.values,
+                   .key_scales = segment.key_scales,
+                   .value_scales = segment.value_scales,
                    .begin = key,
                    .end = std::min(key + blocks_.num_keys, last)});
     }

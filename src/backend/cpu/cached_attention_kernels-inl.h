@@ -3,7 +3,8 @@
 // stored. See kernels.h.
 //
 // Up to four rows share every load. Their scores stand side by side, [entry, row], so that a vector
-// holds the scores of kLanes / rows entries, and one softmax serves any number of rows.
+// holds the scores of kLanes / rows entries, and one softmax serves any number of rows. Of entries
+// in integers, the keys' scales go into the scores and the values' into the probabilities.
 #ifndef FASTKV_BACKEND_CPU_CACHED_ATTENTION_KERNELS_INL_H_
 #define FASTKV_BACKEND_CPU_CACHED_ATTENTION_KERNELS_INL_H_
 
@@ -151,6 +152,20 @@ FASTKV_INLINE void ScorePairs(const AttendEntriesArgs& args, const float* querie
   }
 }
 
+// scores[j, r] *= factors[j]; those that fill the last vector up stay.
+template <int kRows>
+FASTKV_INLINE void ScaleEntries(const float* factors, int64_t num_entries, float* scores) {
+  const int64_t num_scores = (num_entries * kRows + kLanes - 1) / kLanes * kLanes;
+  float of_scores[kEntryBlock * kRows];
+  for (int64_t j = 0; j < num_entries; ++j) {
+    for (int r = 0; r < kRows; ++r) of_scores[j * kRows + r] = factors[j];
+  }
+  for (int64_t i = num_entries * kRows; i < num_scores; ++i) of_scores[i] = 1;
+  for (int64_t i = 0; i < num_scores; i += kLanes) {
+    Simd::Store(scores + i, Simd::Mul(Simd::Load(scores + i), Simd::Load(of_scores + i)));
+  }
+}
+
 // Scores become probabilities relative to the rows' maxima. Where a maximum grew, what was
 // accumulated under the old one is scaled.
 template <int kRows>
@@ -259,7 +274,10 @@ FASTKV_INLINE void AttendEntryBlock(const AttendEntriesArgs& args, int64_t row, 
   } else {
     ScoreEntries<T, kRows, kDim>(args, queries, keys, num_entries, scores);
   }
+  constexpr bool kHasScales = __is_same(T, int8_t);
+  if constexpr (kHasScales) ScaleEntries<kRows>(args.key_scales + first, num_entries, scores);
   WeighEntries<kRows>(args, num_entries, scores, weighted, rows);
+  if constexpr (kHasScales) ScaleEntries<kRows>(args.value_scales + first, num_entries, scores);
   const T* values = static_cast<const T*>(args.values) + first * args.value_stride;
   int64_t c = 0;
   for (; c + kSteps * kMatVecStep <= depth; c += kSteps * kMatVecStep) {
@@ -341,6 +359,8 @@ void AttendEntriesOfType(const AttendEntriesArgs& args) {
 void AttendEntries(const AttendEntriesArgs& args) {
   if (args.type == DType::kF32) {
     AttendEntriesOfType<float>(args);
+  } else if (args.type == DType::kI8) {
+    AttendEntriesOfType<int8_t>(args);
   } else {
     AttendEntriesOfType<BFloat16>(args);
   }

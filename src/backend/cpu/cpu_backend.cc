@@ -31,7 +31,8 @@ class CpuBackend final : public Backend {
     info_ = {.name = "cpu",
              .description = std::string(CpuLevelTitle(level)) + ", " + std::to_string(num_threads) +
                             (num_threads == 1 ? " thread" : " threads") +
-                            (types.weights == WeightType::kInt8 ? ", int8 weights" : ""),
+                            (types.weights == WeightType::kInt8 ? ", int8 weights" : "") +
+                            (types.has_int8_kv() ? ", int8 KV" : ""),
              .num_threads = num_threads};
     return OkStatus();
   }
@@ -154,7 +155,10 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const CpuOptions& options) {
       options.allocator != nullptr ? *options.allocator : SystemAllocator());
   FASTKV_RETURN_IF_ERROR(backend->Initialize(
       level, options.num_threads > 0 ? options.num_threads : DefaultNumThreads(),
-      {.activation = type, .kv = type, .weights = options.weight_type}));
+      {.activation = type,
+       .kv = type,
+       .weights = options.weight_type,
+       .frozen_kv = options.kv_type}));
   return std::unique_ptr<Backend>(std::move(backend));
 }
 

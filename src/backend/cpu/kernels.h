@@ -117,15 +117,17 @@ inline constexpr int64_t kEntryRowsTogether = 4;
 inline constexpr int64_t kEntryStateFloats = 20;  // for each kEntryRowsTogether rows
 struct AttendEntriesArgs {
   // [num_rows rounded up to kEntryRowsTogether, query_stride]: each row as PrepareInput writes
-  // query_stride elements for `type`, which are 0 beyond head_dim. query_stride is a multiple of
-  // panel_width.
+  // query_stride elements for `type` (for i8: for f32), which are 0 beyond head_dim. query_stride
+  // is a multiple of panel_width.
   const float* queries = nullptr;
   int64_t query_stride = 0;
   bool queries_are_bf16 = false;  // every element is a bf16 number
   int64_t num_rows = 0;
-  DType type = DType::kF32;      // of keys and values: f32 or bf16
-  const void* keys = nullptr;    // [num_entries, head_dim]
-  const void* values = nullptr;  // as keys
+  DType type = DType::kF32;             // of keys and values: f32, bf16 or i8
+  const void* keys = nullptr;           // [num_entries, head_dim]
+  const void* values = nullptr;         // as keys
+  const float* key_scales = nullptr;    // [num_entries], for i8: what an entry is multiplied with
+  const float* value_scales = nullptr;  // as key_scales
   int64_t key_stride = 0;
   int64_t value_stride = 0;
   int64_t num_entries = 0;

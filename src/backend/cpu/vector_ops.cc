@@ -19,6 +19,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::ScalableTag<float>;
 using Words = hn::RebindToUnsigned<Floats>;
 using HalfWords = hn::Rebind<uint16_t, Floats>;
+using Bytes = hn::Rebind<int8_t, Floats>;
 using V = hn::Vec<Floats>;
 
 constexpr size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
@@ -27,6 +28,10 @@ HWY_INLINE V LoadRow(const float* p) { return hn::LoadU(Floats(), p); }
 HWY_INLINE V LoadRow(const BFloat16* p) {
   const auto half = hn::LoadU(HalfWords(), reinterpret_cast<const uint16_t*>(p));
   return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), half)));
+}
+HWY_INLINE V LoadRow(const int8_t* p) {
+  const hn::RebindToSigned<Floats> integers;
+  return hn::ConvertTo(Floats(), hn::PromoteTo(integers, hn::LoadU(Bytes(), p)));
 }
 
 HWY_INLINE void StoreRow(V x, float* p) { hn::StoreU(x, Floats(), p); }
@@ -99,6 +104,14 @@ struct GatedSilu {
 
 void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
   Map1(x, out, count, Identity());
+}
+void ScaledInt8ToFloats(const int8_t* x, float scale, int64_t count, float* out) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const V factor = hn::Set(d, scale);
+  int64_t j = 0;
+  for (; j + lanes <= count; j += lanes) hn::StoreU(hn::Mul(LoadRow(x + j), factor), d, out + j);
+  for (; j < count; ++j) out[j] = scale * static_cast<float>(x[j]);
 }
 void AddTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Sum()); }
 void MaxTo(float* to, const float* x, int64_t count) { Map2(to, x, to, count, Maximum()); }
@@ -224,6 +237,7 @@ namespace fastkv::cpu {
 namespace {
 
 HWY_EXPORT(FloatsToBFloat16);
+HWY_EXPORT(ScaledInt8ToFloats);
 HWY_EXPORT(AddTo);
 HWY_EXPORT(MaxTo);
 HWY_EXPORT(RmsNormRowF32);
@@ -253,6 +267,9 @@ void SetVectorLevel(CpuLevel level) {
 
 void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(FloatsToBFloat16)(x, out, count);
+}
+void ScaledInt8ToFloats(const int8_t* x, float scale, int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(ScaledInt8ToFloats)(x, scale, count, out);
 }
 void AddTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(AddTo)(to, x, count); }
 void MaxTo(float* to, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(MaxTo)(to, x, count); }

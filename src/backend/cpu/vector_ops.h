@@ -16,6 +16,8 @@ void SetVectorLevel(CpuLevel level);
 
 // Rounds to nearest even, the bits of ToBFloat16.
 void FloatsToBFloat16(const float* x, BFloat16* out, int64_t count);
+// out[j] = scale * x[j].
+void ScaledInt8ToFloats(const int8_t* x, float scale, int64_t count, float* out);
 // to[j] += x[j].
 void AddTo(float* to, const float* x, int64_t count);
 // to[j] = max(to[j], x[j]).

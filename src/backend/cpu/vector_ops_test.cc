@@ -36,6 +36,17 @@ TEST_P(EveryVectorLevel, RoundsToBFloat16LikeTheScalarCode) {
   }
 }
 
+TEST_P(EveryVectorLevel, ScalesIntegers) {
+  std::vector<int8_t> integers;
+  for (int i = -128; i < 128; ++i) integers.push_back(static_cast<int8_t>(i));
+  for (const size_t count : {0u, 1u, 7u, 80u, 255u, 256u}) {
+    std::vector<float> out(257, -1.0f);
+    ScaledInt8ToFloats(integers.data(), 0.3f, static_cast<int64_t>(count), out.data());
+    for (size_t i = 0; i < count; ++i) ASSERT_EQ(out[i], 0.3f * static_cast<float>(integers[i]));
+    EXPECT_EQ(out[count], -1.0f);
+  }
+}
+
 TEST_P(EveryVectorLevel, WritesExactlyCountElements) {
   for (int64_t count = 0; count < 40; ++count) {
     const std::vector<float> ones(40, 1.0f);

@@ -432,6 +432,7 @@ void Upload(const Context& context, const void* from, int64_t num_bytes, void* t
 }
 
 SequenceKv ToSequenceKv(const KvLayerView& layer) {
+  FASTKV_CHECK(layer.frozen_key_scales == nullptr);
   SequenceKv kv = {};
   if (!layer.frozen_keys.empty()) {
     kv.frozen_keys = layer.frozen_keys.data();

@@ -26,7 +26,7 @@ struct KernelParams {
   int64_t out_value_head_stride;
   int64_t out_value_stride;
   const int32_t* positions;
-  const int32_t* indices;
+  const int32_t* indices;  // null: all entries in order
   int64_t indices_stride;
   int32_t* out_positions;
   int64_t out_positions_stride;
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
   const int64_t head = blockIdx.y;
   for (int64_t i = blockIdx.x * int64_t{kWarps} + threadIdx.x / kWarpSize; i < p.num_selected;
        i += gridDim.x * int64_t{kWarps}) {
-    const int64_t source = p.indices[head * p.indices_stride + i];
+    const int64_t source = p.indices == nullptr ? i : p.indices[head * p.indices_stride + i];
     const Word* key = p.keys + head * p.key_head_stride + source * p.key_stride;
     const Word* value = p.values + head * p.value_head_stride + source * p.value_stride;
     Word* out_key = p.out_keys + head * p.out_key_head_stride + i * p.out_key_stride;
@@ -83,11 +83,13 @@ bool LaunchIfFits(const Context& context, const GatherKvParams& params) {
   p.out_value_head_stride = words(params.out_values, 0);
   p.out_value_stride = words(params.out_values, 1);
   p.positions = params.positions;
-  p.indices = params.indices.As<int32_t>();
-  p.indices_stride = params.indices.stride(0);
+  if (!params.takes_all()) {
+    p.indices = params.indices.As<int32_t>();
+    p.indices_stride = params.indices.stride(0);
+  }
   p.out_positions = params.out_positions.As<int32_t>();
   p.out_positions_stride = params.out_positions.stride(0);
-  p.num_selected = params.indices.dim(1);
+  p.num_selected = params.num_selected();
   p.row_words = static_cast<int>(params.keys.dim(2) * element_bytes / kWordBytes);
   if (!fits) return false;
   const int64_t num_heads = params.keys.dim(0);
@@ -101,15 +103,15 @@ bool LaunchIfFits(const Context& context, const GatherKvParams& params) {
 
 void GatherKv(const Context& context, const GatherKvParams& params) {
   const int64_t num_heads = params.keys.dim(0);
-  const int64_t num_selected = params.indices.dim(1);
+  const int64_t num_selected = params.num_selected();
   const int64_t head_dim = params.keys.dim(2);
   FASTKV_CHECK(params.keys.dtype() == context.type);
   FASTKV_CHECK(params.values.dtype() == context.type);
   FASTKV_CHECK(params.out_keys.dtype() == context.type);
   FASTKV_CHECK(params.out_values.dtype() == context.type);
-  FASTKV_CHECK(params.indices.dtype() == DType::kI32);
+  FASTKV_CHECK(params.takes_all() || params.indices.dtype() == DType::kI32);
   FASTKV_CHECK(params.out_positions.dtype() == DType::kI32);
-  FASTKV_CHECK_EQ(params.indices.dim(0), num_heads);
+  FASTKV_CHECK(params.takes_all() || params.indices.dim(0) == num_heads);
   FASTKV_CHECK_EQ(params.out_keys.dim(0), num_heads);
   FASTKV_CHECK_EQ(params.out_keys.dim(1), num_selected);
   FASTKV_CHECK_EQ(params.out_keys.dim(2), head_dim);

@@ -20,6 +20,14 @@ void AppendPositions(const int32_t* positions, int64_t count, HeadEntries& entri
   entries.positions.insert(entries.positions.end(), positions, positions + count);
 }
 
+// A frozen entry's key or value; `scales` is null where it is not in integers.
+std::vector<double> FrozenRow(const ConstTensorView& rows, const float* scales, int64_t entry) {
+  std::vector<double> row = LoadRow(rows, entry);
+  if (scales == nullptr) return row;
+  for (double& value : row) value *= scales[entry];
+  return row;
+}
+
 // The entries of one head of a cached sequence: its frozen ones, then the tail.
 HeadEntries CachedHead(const KvLayerView& layer, int64_t head, bool with_positions) {
   HeadEntries entries;
@@ -27,8 +35,8 @@ HeadEntries CachedHead(const KvLayerView& layer, int64_t head, bool with_positio
     const int64_t begin = layer.head_begin[head];
     const int64_t end = layer.head_begin[head + 1];
     for (int64_t j = begin; j < end; ++j) {
-      entries.keys.push_back(LoadRow(layer.frozen_keys, j));
-      entries.values.push_back(LoadRow(layer.frozen_values, j));
+      entries.keys.push_back(FrozenRow(layer.frozen_keys, layer.frozen_key_scales, j));
+      entries.values.push_back(FrozenRow(layer.frozen_values, layer.frozen_value_scales, j));
     }
     if (with_positions) AppendPositions(layer.frozen_positions + begin, end - begin, entries);
   }

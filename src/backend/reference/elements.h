@@ -11,7 +11,7 @@
 
 namespace fastkv::reference {
 
-// REQUIRES: dtype is a floating type.
+// REQUIRES: dtype is a floating type or i8.
 inline double LoadElement(const void* data, DType dtype, int64_t index) {
   switch (dtype) {
     case DType::kF32:
@@ -20,8 +20,10 @@ inline double LoadElement(const void* data, DType dtype, int64_t index) {
       return ToFloat(static_cast<const BFloat16*>(data)[index]);
     case DType::kF16:
       return ToFloat(static_cast<const Float16*>(data)[index]);
+    case DType::kI8:
+      return static_cast<const int8_t*>(data)[index];
     default:
-      FASTKV_CHECK_MSG(false, "not a floating type");
+      FASTKV_CHECK_MSG(false, "not a type that is computed with");
       return 0;
   }
 }

@@ -1,12 +1,10 @@
 #include "backend/reference/reference_backend.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "backend/reference/elements.h"
+#include "backend/reference/int8_row.h"
 #include "tensor/block_formats.h"
 
 namespace fastkv {
@@ -21,24 +19,6 @@ namespace {
 
 bool IsComputeType(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16; }
 
-// What one row stands for after WeightType::kInt8.
-void RoundToInt8(const double* values, int64_t count, double* out) {
-  const std::vector<float> row(values, values + count);
-  float largest = 0;
-  bool finite = true;
-  for (const float value : row) {
-    finite = finite && std::isfinite(value);
-    largest = std::max(largest, std::fabs(value));
-  }
-  if (!finite) {
-    std::fill_n(out, count, std::numeric_limits<double>::quiet_NaN());
-    return;
-  }
-  const float scale = largest < 0x1.0p-120f ? 0 : largest / 127;
-  const float inverse = largest < 0x1.0p-120f ? 0 : 127 / largest;
-  for (int64_t i = 0; i < count; ++i) out[i] = std::nearbyint(row[i] * inverse) * scale;
-}
-
 }  // namespace
 
 ReferenceBackend::ReferenceBackend(ComputeTypes types, Allocator& allocator)
@@ -51,6 +31,7 @@ ReferenceBackend::ReferenceBackend(ComputeTypes types, Allocator& allocator)
   info_.description += ", keys and values ";
   info_.description += DTypeName(types.kv);
   if (types.weights == WeightType::kInt8) info_.description += ", int8 weights";
+  if (types.has_int8_kv()) info_.description += ", int8 KV";
 }
 
 Status ReferenceBackend::CopyToDevice(void* device, const void* host, int64_t num_bytes) {
@@ -88,9 +69,11 @@ Result<std::unique_ptr<PackedWeight>> ReferenceBackend::PackWeight(
   Buffer factors;
   if (types_.weights == WeightType::kInt8) {
     FASTKV_ASSIGN_OR_RETURN(factors, Allocate(values.num_bytes(), "packed weight"));
-    for (int64_t i = 0; i < out_features; ++i) {
-      RoundToInt8(static_cast<const double*>(values.data()) + i * in_features, in_features,
-                  static_cast<double*>(factors.data()) + i * in_features);
+    auto* factor = static_cast<double*>(factors.data());
+    const auto* value = static_cast<const double*>(values.data());
+    for (int64_t i = 0; i < out_features; ++i, value += in_features) {
+      const Int8Row row = RoundToInt8({value, value + in_features});
+      for (const int8_t integer : row.integers) *factor++ = double{row.scale} * integer;
     }
   }
   return std::unique_ptr<PackedWeight>(std::make_unique<ReferenceWeight>(

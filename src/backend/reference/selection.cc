@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "backend/reference/elements.h"
+#include "backend/reference/int8_row.h"
 #include "backend/reference/reference_backend.h"
 
 namespace fastkv::reference {
@@ -37,6 +38,47 @@ void CopyRow(const ConstTensorView& from_view, int64_t from, const TensorView& t
   std::memcpy(static_cast<char*>(to_view.data()) + to * element_bytes,
               static_cast<const char*>(from_view.data()) + from * element_bytes,
               static_cast<size_t>(from_view.dim(from_view.rank() - 1) * element_bytes));
+}
+
+// The key or value of one entry, [1, head_dim], and its scale where it is in integers.
+template <typename Pointer, typename Scale>
+struct EntryVector {
+  BasicTensorView<Pointer> row;
+  Scale* scale = nullptr;
+};
+
+EntryVector<const void*, const float> VectorAt(const ConstTensorView& rows,
+                                               const ConstTensorView& scales, int64_t head,
+                                               int64_t entry) {
+  return {rows.Rows(head, head + 1).Slice(1, entry, entry + 1),
+          scales.empty() ? nullptr : scales.As<float>() + RowOffset(scales, head) + entry};
+}
+EntryVector<void*, float> VectorAt(const TensorView& rows, const TensorView& scales, int64_t head,
+                                   int64_t entry) {
+  return {rows.Rows(head, head + 1).Slice(1, entry, entry + 1),
+          scales.empty() ? nullptr : scales.As<float>() + RowOffset(scales, head) + entry};
+}
+
+void CopyVector(const EntryVector<const void*, const float>& from,
+                const EntryVector<void*, float>& to) {
+  const bool from_integers = from.row.dtype() == DType::kI8;
+  const bool to_integers = to.row.dtype() == DType::kI8;
+  FASTKV_CHECK(from_integers == (from.scale != nullptr));
+  FASTKV_CHECK(to_integers == (to.scale != nullptr));
+  if (from_integers == to_integers) {
+    CopyRow(from.row, 0, to.row, 0);
+    if (to_integers) *to.scale = *from.scale;
+    return;
+  }
+  std::vector<double> row = LoadRow(from.row, 0, 0);
+  if (to_integers) {
+    const Int8Row rounded = RoundToInt8(row);
+    std::copy(rounded.integers.begin(), rounded.integers.end(), to.row.As<int8_t>());
+    *to.scale = rounded.scale;
+    return;
+  }
+  for (double& value : row) value *= *from.scale;
+  StoreRow(to.row, row, 0, 0);
 }
 
 }  // namespace
@@ -122,20 +164,19 @@ void ReferenceBackend::GatherRows(const GatherRowsParams& params) {
 }
 
 void ReferenceBackend::GatherKv(const GatherKvParams& params) {
-  FASTKV_CHECK(params.indices.dtype() == DType::kI32);
+  FASTKV_CHECK(params.takes_all() || params.indices.dtype() == DType::kI32);
   FASTKV_CHECK(params.out_positions.dtype() == DType::kI32);
-  const int64_t num_selected = params.indices.dim(1);
   for (int64_t a = 0; a < params.keys.dim(0); ++a) {
-    const int32_t* indices = params.indices.As<int32_t>() + RowOffset(params.indices, a);
     auto* positions = params.out_positions.As<int32_t>() + RowOffset(params.out_positions, a);
-    for (int64_t i = 0; i < num_selected; ++i) {
-      const int64_t source = indices[i];
+    for (int64_t i = 0; i < params.num_selected(); ++i) {
+      const int64_t source =
+          params.takes_all() ? i : params.indices.As<int32_t>()[RowOffset(params.indices, a) + i];
       FASTKV_CHECK_LE(0, source);
       FASTKV_CHECK_LT(source, params.keys.dim(1));
-      CopyRow(params.keys, RowOffset(params.keys, a, source), params.out_keys,
-              RowOffset(params.out_keys, a, i));
-      CopyRow(params.values, RowOffset(params.values, a, source), params.out_values,
-              RowOffset(params.out_values, a, i));
+      CopyVector(VectorAt(params.keys, params.key_scales, a, source),
+                 VectorAt(params.out_keys, params.out_key_scales, a, i));
+      CopyVector(VectorAt(params.values, params.value_scales, a, source),
+                 VectorAt(params.out_values, params.out_value_scales, a, i));
       positions[i] = params.positions[source];
     }
   }
