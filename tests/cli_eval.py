@@ -174,7 +174,7 @@ class Eval(CliTest):
                                      ("--samples", 3, "settings.samples"), ("--length", 300, "settings.lengths"),
                                      ("--kv-rate", "0.2", "runs.1.kv.rate"), ("--methods", "full", "runs.1"),
                                      ("--window", 16, "runs.0.window"), ("--dtype", "bf16", "arithmetic"),
-                                     ("--kv-dtype", "int8", "arithmetic"),
+                                     ("--kv-dtype", "int8", "arithmetic"), ("--weights", "int8", "arithmetic"),
                                      ("--shard", "1/2", "shard")):
             with self.subTest(option):
                 self.fails(run(*self.changed("out", option, value)), 2, "holds another evaluation", named)

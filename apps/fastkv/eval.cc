@@ -40,12 +40,14 @@ std::string LastPathPart(std::string path) {
 // What decides the bits of a result besides the model and the method.
 std::string ArithmeticOf(const Backend& backend, const ModelFlags& flags) {
   const BackendInfo& info = backend.info();
-  // A description names the type of the cache, but on the CPU the number of threads too.
-  const std::string device = info.name == "cpu"
-                                 ? "cpu, " + std::string(CpuLevelTitle(SelectCpuLevel())) +
-                                       (backend.types().has_int8_kv() ? ", int8 KV" : "")
-                                 : info.name + ", " + info.description;
-  return device + ", " + std::string(backend.types().activation == DType::kBF16 ? "bf16" : "f32") +
+  const ComputeTypes& types = backend.types();
+  // A description names these types too, but on the CPU the number of threads as well.
+  const std::string device =
+      info.name == "cpu" ? "cpu, " + std::string(CpuLevelTitle(SelectCpuLevel())) +
+                               (types.weights == WeightType::kInt8 ? ", int8 weights" : "") +
+                               (types.has_int8_kv() ? ", int8 KV" : "")
+                         : info.name + ", " + info.description;
+  return device + ", " + std::string(types.activation == DType::kBF16 ? "bf16" : "f32") +
          (flags.rope_dtype == "bf16" ? ", bf16 rotary frequencies" : "");
 }
 
