@@ -93,7 +93,7 @@ void PrepareBlockInput(const void* x, DType type, int64_t depth, float* out) {
 
 // Q4_0 and Q4_1. Vectors hold 16 bytes of two neighbouring blocks. A record of 64 columns: the
 // integers that meet the lower halves of the bytes, at even places and at odd ones, then those that
-// meet the upper halves; then the sum of the inputs that meet in a lane, as Sums has it.
+// meet the upper halves; then, for each lane of the products, the sum of the inputs that it takes.
 template <typename Layout>
 struct SplitNibbles {
   static constexpr int64_t kRecordFloats = 5 * 8;
